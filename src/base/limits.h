@@ -1,0 +1,81 @@
+// Every size, count, timeout and retry schedule in grove, in one place, with its source or its
+// arithmetic. Not here: what a user may set (base/config.h).
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace grove::limits {
+
+using namespace std::chrono_literals;
+
+inline constexpr std::uint64_t kib = 1024;
+inline constexpr std::uint64_t mib = 1024 * kib;
+inline constexpr std::uint64_t gib = 1024 * mib;
+
+// --- chunks (docs/formats.md) ---
+inline constexpr std::uint64_t chunk_bytes_max = 4 * mib;
+// Tensors below this are grouped with their neighbours up to this size; larger ones are cut alone.
+// Small, because a chunk on the border of two shards is kept by both (docs/decisions/0002).
+inline constexpr std::uint64_t group_bytes_max = 64 * kib;
+// An opaque file is cut into about this many chunks, of 64 KiB at least and 4 MiB at most.
+inline constexpr std::uint64_t opaque_chunks_count = 1024;
+// What an encoded chunk may need beyond its raw bytes: its header, and nothing else, since a
+// codec that does not shrink is replaced by `raw`.
+inline constexpr std::size_t chunk_header_bytes = 32;
+inline constexpr std::uint64_t encoded_chunk_bytes_max = chunk_bytes_max + chunk_header_bytes;
+
+// --- safetensors (the format's reference implementation, tensor.rs) ---
+inline constexpr std::uint64_t safetensors_header_bytes_max = 100'000'000;
+inline constexpr std::size_t json_depth_max = 128;  // serde_json's own recursion limit
+
+// --- names ---
+inline constexpr std::size_t identity_bytes_max = 4000;  // PATH_MAX less room for a root
+inline constexpr std::size_t name_bytes_max = 255;       // NAME_MAX
+
+// --- the shape of a checkpoint ---
+inline constexpr std::uint32_t shards_count_max = 4096;
+inline constexpr std::uint32_t workers_count_max = 1024;
+// 1 TiB in 64 KiB chunks; a list of that many is 604 MB, refused long before by list_bytes_max.
+inline constexpr std::uint64_t list_bytes_max = 64 * mib;  // 1.8 million chunks in one shard
+inline constexpr std::uint64_t manifest_bytes_max = 4 * mib;
+inline constexpr std::uint64_t ref_bytes_max = 64 * kib;
+
+// --- transfer ---
+inline constexpr std::uint64_t window_bytes_max = 16 * mib;   // acknowledged, then pulled
+inline constexpr std::uint64_t sync_bytes_max = 64 * mib;     // made durable at least this often
+inline constexpr std::uint64_t job_buffers_bytes_max = 96 * mib;  // all chunk buffers of all jobs
+inline constexpr std::size_t sends_in_flight_max = 4;         // chunks at once to one worker
+inline constexpr std::size_t digests_per_call_max = 4096;
+static_assert(window_bytes_max >= chunk_bytes_max);
+static_assert(job_buffers_bytes_max >= 2 * window_bytes_max);
+
+// One try, then a retry after each of these.
+inline constexpr std::array<std::chrono::seconds, 6> retry_delays{1s, 2s, 4s, 8s, 16s, 32s};
+
+// --- a worker's memory: chunk bodies held at once; with 4 MiB each, far below its 128 MiB ---
+inline constexpr std::size_t worker_bodies_max = 10;
+inline constexpr std::size_t pulls_in_flight_max = 4;
+
+// --- network ---
+inline constexpr std::chrono::milliseconds connect_timeout = 4s;
+inline constexpr std::chrono::milliseconds idle_timeout = 4s;      // no byte for this long
+inline constexpr std::chrono::milliseconds commit_timeout = 30s;   // PUT /refs: a slow disk's fsync
+inline constexpr std::chrono::milliseconds heartbeat_period = 1s;  // while a long call works
+inline constexpr std::chrono::milliseconds keep_alive_timeout = 60s;  // an idle server connection
+inline constexpr std::chrono::milliseconds health_timeout = 2s;
+inline constexpr std::chrono::milliseconds shutdown_grace = 3s;
+inline constexpr std::size_t http_header_bytes_max = 64 * kib;
+inline constexpr std::size_t connections_max = 1024;
+inline constexpr std::size_t json_body_bytes_max = 1 * mib;
+inline constexpr std::chrono::milliseconds progress_period = 5s;
+static_assert(heartbeat_period * 2 < idle_timeout);
+
+// --- a worker's upkeep ---
+inline constexpr std::chrono::seconds lease_period = 10min;       // renewed by any call of the job
+inline constexpr std::chrono::seconds collection_grace = 24h;
+inline constexpr std::chrono::seconds collection_period = 1h;
+
+}  // namespace grove::limits

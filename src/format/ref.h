@@ -1,0 +1,59 @@
+// "This worker holds shard i of this identity at this generation: that list", or "… the manifest".
+// One small immutable JSON file each; the identity is inside, so that a worker's folder describes
+// itself. Format: docs/formats.md#ref. Threads: pure.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "format/key.h"
+#include "format/manifest.h"
+
+namespace grove {
+
+// What of a checkpoint a ref is about: one shard, or the manifest.
+struct RefName {
+  std::optional<ShardIndex> shard;  // none: the manifest
+
+  // "0", "17", "manifest"
+  std::string text() const;
+  // Fails: invalid.
+  static Result<RefName> parse(std::string_view text);
+  friend bool operator==(RefName const&, RefName const&) = default;
+  friend auto operator<=>(RefName const&, RefName const&) = default;
+};
+
+struct Ref {
+  CheckpointKey key;
+  Generation generation;
+  RefName name;
+  Digest target;  // a shard list's or manifest's name
+  friend bool operator==(Ref const&, Ref const&) = default;
+};
+
+// Canonical JSON: sorted keys, no white space.
+std::string serialize(Ref const& ref);
+// Fails: invalid.
+Result<Ref> parse_ref(std::span<std::byte const> bytes);
+
+// A decimal number without sign or leading zeros, as in URLs and folder names. Fails: invalid.
+Result<Generation> parse_generation(std::string_view text);
+
+// "Forgotten on purpose up to this generation", with the source's size and mtime, so that the
+// watcher knows the file it must not bring back.
+struct Tombstone {
+  CheckpointKey key;
+  Generation up_to;
+  std::uint64_t file_bytes = 0;
+  std::int64_t mtime_ns = 0;
+  friend bool operator==(Tombstone const&, Tombstone const&) = default;
+};
+
+std::string serialize(Tombstone const& tombstone);
+Result<Tombstone> parse_tombstone(std::span<std::byte const> bytes);
+
+}  // namespace grove

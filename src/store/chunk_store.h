@@ -1,0 +1,71 @@
+// The chunks one worker keeps: immutable, each named by the SHA-256 of its raw bytes.
+// Format: docs/formats.md#chunk. Not here: which chunks should exist (store/collector.h), whether
+// old ones still match their names (store/scrubber.h).
+//
+// A chunk that was put lies in tmp/ until the next sync(), which makes all of them durable and
+// visible in chunks/ab/ (fdatasync each, rename, one fsync per touched folder): so whatever has its
+// final name survives power loss, and a crash leaves nothing but tmp/, swept at start.
+// Threads: any; every call may block on the disk, so await it through net/offload.h.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "store/data_folder.h"
+
+namespace grove {
+
+class ChunkStore {
+ public:
+  // `reserved_bytes` of the disk stay free: a put that would go below is `exhausted`.
+  // `folder` must outlive the store.
+  ChunkStore(DataFolder const& folder, std::uint64_t reserved_bytes);
+  ~ChunkStore();
+  ChunkStore(ChunkStore const&) = delete;
+  ChunkStore& operator=(ChunkStore const&) = delete;
+
+  // Keeps one encoded chunk. Idempotent: a chunk already here is not written again.
+  // The chunk is readable at once but survives power loss only after the next sync().
+  // Fails: corrupt (does not decode to `digest`), exhausted (disk full; nothing is left behind).
+  Result<void> put(Digest const& digest, std::span<std::byte const> encoded);
+
+  // The encoded chunk, checked against its checksum (not its name: the receiver does that).
+  // Fails: not_found; corrupt: it is moved to quarantine/ and counts as absent from then on.
+  Result<Buffer> get(Digest const& digest);
+
+  bool has(Digest const& digest) const;
+  // Those of `digests` that are not here, in their order, without repeats.
+  std::vector<Digest> missing(std::span<Digest const> digests) const;
+
+  // Makes every chunk that was put before the call durable, whoever put it.
+  // A failure is final: the disk did not take what it was given, so nothing written since the last
+  // good sync is trusted; the process must say so and start again from the disk.
+  Result<void> sync();
+
+  // Removes a chunk (collection). Removing what is not there is fine.
+  Result<void> remove(Digest const& digest);
+
+  // One of the 256 folders: what lies there, with its size on disk and its age. Durable chunks only.
+  struct StoredChunk {
+    Digest digest;
+    std::uint64_t bytes_on_disk = 0;
+    std::int64_t mtime_ns = 0;
+  };
+  Result<std::vector<StoredChunk>> list(std::uint8_t prefix) const;
+
+  // Space left above the reserve.
+  Result<std::uint64_t> usable_bytes() const;
+  std::uint64_t reserved_bytes() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace grove

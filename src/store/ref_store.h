@@ -1,0 +1,97 @@
+// What one worker says it holds: shard lists, manifests and the refs that name them, tombstones,
+// the list of what should exist. One of the only two places that make something visible (the other
+// is transfer/checkpoint_writer.h): a ref is written last, durably, when all it names is durable.
+// A small index of refs is kept in memory, read at start; lists and chunks are not scanned.
+// Format: docs/formats.md. Threads: any; calls block on the disk.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "format/manifest.h"
+#include "format/ref.h"
+#include "store/chunk_store.h"
+#include "store/data_folder.h"
+
+namespace grove {
+
+struct InventoryEntry {
+  Ref ref;
+  std::uint64_t missing_count = 0;   // chunks it names that are not here
+  std::uint64_t bytes = 0;           // raw bytes of its list (a manifest ref: of the header list)
+  std::optional<std::int64_t> verified_ms;  // wall clock of the last scrub that read all of it
+};
+
+// The outcome of put_ref when chunks are lacking: they are to be sent again.
+struct PutRefOutcome {
+  std::vector<Digest> missing;  // empty: the ref is durable
+};
+
+class RefStore {
+ public:
+  // Reads the index of refs and tombstones. Damaged ref files go to quarantine with a log line.
+  static Result<std::unique_ptr<RefStore>> open(DataFolder const& folder, ChunkStore& chunks);
+  ~RefStore();
+
+  // Keeps an immutable object durably. Idempotent. Fails: corrupt (bytes do not hash to `digest`),
+  // invalid (do not parse), exhausted.
+  Result<void> put_list(Digest const& digest, std::span<std::byte const> bytes);
+  Result<void> put_manifest(Digest const& digest, std::span<std::byte const> bytes);
+  // Fails: not_found, corrupt (no longer matches its name; quarantined).
+  Result<Buffer> list_bytes(Digest const& digest) const;
+  Result<Buffer> manifest_bytes(Digest const& digest) const;
+  Result<ShardList> list(Digest const& digest) const;
+  Result<Manifest> manifest(Digest const& digest) const;
+
+  // The commit of one copy (or, for the manifest, of a generation). Syncs the chunk store, then
+  // checks under the collector's lock that the list (or manifest and header list) and every chunk
+  // they name are here, then writes the ref durably. The same ref again is fine.
+  // Fails: conflict (another target under the same name, or a tombstone covers the generation),
+  // not_found (the list or manifest it names is not here), invalid (a manifest of another
+  // identity or generation), exhausted.
+  Result<PutRefOutcome> put_ref(Ref const& ref);
+  // Forgets one ref: moves its file to trash/. Removing what is not there is fine.
+  Result<void> remove_ref(CheckpointKey const& key, Generation generation, RefName const& name);
+
+  // The inventory in a stable order (identity, generation, name), at most `count_max` entries
+  // after the cursor `after` (an opaque string from the previous page; empty for the start), of
+  // one identity where given. `next` is empty on the last page.
+  struct Page {
+    std::vector<InventoryEntry> entries;
+    std::string next;
+  };
+  Result<Page> inventory(std::optional<CheckpointKey> const& only, std::string const& after,
+                         std::size_t count_max) const;
+  // Changes whenever a ref is put or removed: lets a coordinator skip reading an inventory again.
+  Digest inventory_digest() const;
+  std::optional<Ref> find(CheckpointKey const& key, Generation generation,
+                          RefName const& name) const;
+  // All refs, for the collector.
+  std::vector<Ref> all_refs() const;
+
+  // Records that all chunks of the ref were re-read and match, or that some do not.
+  void mark_verified(Ref const& ref, std::int64_t verified_ms);
+
+  Result<void> put_tombstone(Tombstone const& tombstone);
+  std::vector<Tombstone> tombstones() const;
+  // What file_sync says should exist: kept as it came (checked JSON), durable.
+  Result<void> put_expected(std::span<std::byte const> json);
+
+  // Held by put_ref while it checks and writes, and by the collector for each folder it sweeps.
+  std::mutex& collector_lock();
+
+ private:
+  struct State;
+  explicit RefStore(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace grove

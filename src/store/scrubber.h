@@ -1,0 +1,31 @@
+// Re-reads what one worker holds and compares it with its names. Disks lose bytes silently (Bairavasundaram
+// et al., FAST 2008: latent checksum mismatches on 0.86 % of SATA disks in 17 months), so two copies
+// are two copies only while somebody reads them. Damage goes to quarantine/ and counts as absent.
+// Not here: mending (a later repair), pacing (worker/upkeep.h).
+// Threads: any; blocks on the disk.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "store/chunk_store.h"
+#include "store/ref_store.h"
+
+namespace grove {
+
+struct ScrubReport {
+  std::uint64_t chunks_read = 0;
+  std::uint64_t bytes_read = 0;
+  std::vector<Digest> damaged;  // chunks that no longer matched their name
+  std::uint64_t refs_verified = 0;
+};
+
+// Reads every chunk that some ref names, dropping it from the page cache first, decodes it and
+// proves its SHA-256. `keep_going` is asked between chunks; false ends early.
+Result<ScrubReport> scrub(ChunkStore& chunks, RefStore& refs,
+                          std::function<bool()> const& keep_going);
+
+}  // namespace grove
