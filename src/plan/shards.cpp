@@ -263,14 +263,6 @@ FilePlan plan_opaque(std::uint64_t file_bytes, std::uint32_t shards_count) {
   return plan;
 }
 
-ShardSpan shard_span(Manifest const& manifest, ShardIndex shard) {
-  GROVE_ASSERT(shard.value < manifest.shards.size());
-  ShardEntry const& entry = manifest.shards[shard.value];
-  return {.begin = entry.begin - manifest.header_bytes,
-          .end = entry.end - manifest.header_bytes,
-          .is_last_nonempty = owner_of_the_end(manifest.shards) == shard.value};
-}
-
 std::string FilePlan::text() const {
   std::string lines = fmt::format(
       "{}: {} bytes, header {} bytes in {} chunks, {} tensors, {} shards\n", name_of(kind),

@@ -51,7 +51,4 @@ struct FilePlan {
 FilePlan plan_safetensors(SafetensorsLayout const& layout, std::uint32_t shards_count);
 FilePlan plan_opaque(std::uint64_t file_bytes, std::uint32_t shards_count);
 
-// The ranges of a shard for write_shard_header: relative to the header's end.
-ShardSpan shard_span(Manifest const& manifest, ShardIndex shard);
-
 }  // namespace grove
