@@ -55,6 +55,10 @@ template <typename... Args>
   return Error{kind, fmt::format(format, std::forward<Args>(args)...)};
 }
 
+// Foreign text (a path, a key, a name) as it may stand in a message: valid UTF-8 on one line, with
+// control characters and bytes that are not UTF-8 written as \xNN.
+std::string printable(std::string_view text);
+
 // The success value of a Result<void>.
 [[nodiscard]] inline auto ok() { return boost::outcome_v2::success(); }
 

@@ -3,9 +3,9 @@
 //
 // Durable write, everywhere: write to a temporary name in the same file system, fdatasync, rename,
 // fsync the folder. A failure leaves nothing behind.
-// errno becomes an ErrorKind here and nowhere else: ENOENT not_found; ENOSPC, EDQUOT, EMFILE
-// exhausted; EEXIST conflict; EACCES, EPERM, ENOTDIR, EISDIR, ELOOP, EXDEV, ENAMETOOLONG invalid;
-// all others (EIO too) internal. Messages name the path and the cause.
+// errno becomes an ErrorKind here and nowhere else: ENOENT not_found; ENOSPC, EDQUOT, EFBIG,
+// EMFILE, ENFILE exhausted; EEXIST conflict; EACCES, EPERM, EROFS, ENOTDIR, EISDIR, ELOOP, EXDEV,
+// ENAMETOOLONG invalid; all others (EIO too) internal. Messages name the path and the cause.
 // Threads: free functions are safe from any thread; a File's positional reads and writes too.
 #pragma once
 
@@ -16,6 +16,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/buffer.h"
@@ -44,10 +45,11 @@ class File {
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;
 
+  // Anything but a regular file is `invalid`, and is not waited for (a pipe).
   static Result<File> open_readonly(std::filesystem::path const& path);
   // Opens `relative` beneath `root` with openat2 and RESOLVE_BENEATH: links inside `root` are
-  // followed, a path that leads out of it is `invalid`. Anything but a regular file is `invalid`.
-  // `root` itself may be a link.
+  // followed, a path that leads out of it, or that has ".." in it, is `invalid`. Anything but a
+  // regular file is `invalid`. `root` itself may be a link.
   static Result<File> open_beneath(std::filesystem::path const& root,
                                    std::filesystem::path const& relative);
   // Creates `path` for reading and writing; fails with conflict if it exists.
@@ -84,6 +86,9 @@ class File {
   void close();
 
  private:
+  friend class FileLock;
+  friend class PendingFile;
+
   File(int fd, std::filesystem::path path);
   int fd_ = -1;
   std::filesystem::path path_;
@@ -93,8 +98,7 @@ class File {
 class PendingFile {
  public:
   // Creates an empty file with a name of its own in `folder` (hidden, prefix ".grove-").
-  static Result<PendingFile> create(std::filesystem::path const& folder,
-                                    std::uint32_t mode = 0644);
+  static Result<PendingFile> create(std::filesystem::path const& folder, std::uint32_t mode = 0644);
   PendingFile(PendingFile&&) noexcept;
   PendingFile& operator=(PendingFile&&) noexcept;
   ~PendingFile();
@@ -105,6 +109,8 @@ class PendingFile {
 
  private:
   explicit PendingFile(File file) : file_(std::move(file)) {}
+  void discard();
+
   File file_;
   bool committed_ = false;
 };
@@ -127,13 +133,14 @@ struct Space {
 
 // Writes `bytes` to `path` durably (see the head of this file). An existing file is replaced.
 Result<void> write_durably(std::filesystem::path const& path, std::span<std::byte const> bytes);
-// Reads a whole small file. Fails: not_found; exhausted when it is larger than `bytes_max`.
+// Reads a whole small file. Fails: not_found; exhausted when it is larger than `bytes_max`,
+// conflict when it grows meanwhile.
 Result<Buffer> read_whole(std::filesystem::path const& path, std::uint64_t bytes_max);
 
 Result<FileStamp> stamp_of(std::filesystem::path const& path);
 Result<FileStamp> stamp_beneath(std::filesystem::path const& root,
                                 std::filesystem::path const& relative);
-// mkdir -p; the new entries are made durable.
+// mkdir -p; the new entries are made durable, also those that another thread has just made.
 Result<void> make_folders(std::filesystem::path const& path);
 Result<void> sync_folder(std::filesystem::path const& path);
 // syncfs: everything written to the file system of `path` is durable afterwards.
