@@ -474,6 +474,15 @@ Result<FileStamp> stamp_beneath(fs::path const& root, fs::path const& relative) 
   return file.stamp();
 }
 
+Result<void> make_folder(fs::path const& path) {
+  if (::mkdir(path.c_str(), 0755) == 0) return ok();
+  if (errno != EEXIST) return failed("make the folder", path, errno);
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return failed("examine", path, errno);
+  if (!S_ISDIR(status.st_mode)) return failed("make the folder", path, ENOTDIR);
+  return ok();
+}
+
 namespace {
 
 Result<void> make_folder_and_parents(fs::path const& path) {

@@ -140,6 +140,8 @@ Result<Buffer> read_whole(std::filesystem::path const& path, std::uint64_t bytes
 Result<FileStamp> stamp_of(std::filesystem::path const& path);
 Result<FileStamp> stamp_beneath(std::filesystem::path const& root,
                                 std::filesystem::path const& relative);
+// One folder, not its parents; one that is there is fine. Not durable before a sync of its parent.
+Result<void> make_folder(std::filesystem::path const& path);
 // mkdir -p; the new entries are made durable, also those that another thread has just made.
 Result<void> make_folders(std::filesystem::path const& path);
 Result<void> sync_folder(std::filesystem::path const& path);

@@ -58,6 +58,8 @@ inline constexpr std::array<std::chrono::seconds, 6> retry_delays{1s, 2s, 4s, 8s
 // --- a worker's memory: chunk bodies held at once; with 4 MiB each, far below its 128 MiB ---
 inline constexpr std::size_t worker_bodies_max = 10;
 inline constexpr std::size_t pulls_in_flight_max = 4;
+// Chunks put and not yet made durable, each an open file; at this many a put makes them durable.
+inline constexpr std::size_t pending_chunks_max = 256;
 
 // --- network ---
 inline constexpr std::chrono::milliseconds connect_timeout = 4s;
