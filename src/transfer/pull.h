@@ -18,13 +18,17 @@ namespace grove {
 
 // Takes one proven chunk: `encoded` as it travelled and `raw`, both valid during the call only.
 // Runs on an offload thread; several calls may run at once.
-using ChunkSink = std::function<Result<void>(Digest const& digest,
-                                             std::span<std::byte const> encoded,
-                                             std::span<std::byte const> raw)>;
+using ChunkSink = std::function<Result<void>(
+    Digest const& digest, std::span<std::byte const> encoded, std::span<std::byte const> raw)>;
+
+// Who compares a chunk with its name. A sink that does so anyway (a ChunkStore) is not made to hash
+// every byte twice: it gets an empty `raw` and answers `corrupt` itself.
+enum class Proof { before_sink, by_sink };
 
 struct PullOptions {
   std::size_t in_flight = limits::pulls_in_flight_max;
   Semaphore* buffers = nullptr;  // bytes of chunk bodies held at once; none: only in_flight bounds
+  Proof proof = Proof::before_sink;
   bool stop_at_first_failure = false;  // the rest gets the outcome `cancelled`
 };
 

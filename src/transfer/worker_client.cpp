@@ -1,0 +1,314 @@
+#include "transfer/worker_client.h"
+
+#include <algorithm>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include "base/limits.h"
+
+namespace grove {
+namespace {
+
+constexpr std::string_view json_type = "application/json";
+constexpr std::string_view bytes_type = "application/octet-stream";
+// An outcome is two digests' worth of text and a sentence; a line beyond this is not one.
+constexpr std::size_t outcome_line_bytes_max = 64 * limits::kib;
+// Identities may be 4000 bytes long and tombstones come all at once.
+constexpr std::uint64_t inventory_page_bytes_max = 32 * limits::mib;
+
+std::span<std::byte const> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+// An error that a worker told us about, or that its answer is: with where it happened.
+Error at(Endpoint const& endpoint, Error error) {
+  error.message = fmt::format("{}: {}", endpoint.text(), error.message);
+  return error;
+}
+
+Result<HttpReply> checked(Endpoint const& endpoint, Result<HttpReply> reply) {
+  if (!reply || reply.value().is_success()) return reply;
+  return at(endpoint, parse_error_reply(reply.value().status, reply.value().text()));
+}
+
+// The query of a call that changes something: whose lease it renews, whom it is meant for.
+std::string with_query(std::string target, WorkerAddress const& address, std::string const& job) {
+  char separator = '?';
+  auto const add = [&](std::string_view name, std::string const& value) {
+    if (value.empty()) return;
+    target += separator;
+    target += name;
+    target += '=';
+    target += percent_encode(value);
+    separator = '&';
+  };
+  add("job", job);
+  add("worker", address.id);
+  return target;
+}
+
+std::string ref_target(Ref const& ref) {
+  return fmt::format("/refs/{}/{}/{}", percent_encode(ref.key.identity()), ref.generation.value,
+                     ref.name.text());
+}
+
+HttpCall json_call(http::verb method, std::string target, std::string const& body) {
+  HttpCall call;
+  call.method = method;
+  call.target = std::move(target);
+  call.content_type = json_type;
+  call.body = bytes_of(body);
+  return call;
+}
+
+HttpCall bytes_call(std::string target, std::span<std::byte const> body) {
+  HttpCall call;
+  call.method = http::verb::put;
+  call.target = std::move(target);
+  call.content_type = bytes_type;
+  call.body = body;
+  return call;
+}
+
+// The outcomes of one pull as they come in, line by line.
+class OutcomeLines {
+ public:
+  Result<void> take(std::span<std::byte const> bytes) {
+    line_.append(reinterpret_cast<char const*>(bytes.data()), bytes.size());
+    std::size_t begin = 0;
+    for (std::size_t end = line_.find('\n'); end != std::string::npos;
+         end = line_.find('\n', begin)) {
+      TRY(take_line(std::string_view(line_).substr(begin, end - begin)));
+      begin = end + 1;
+    }
+    line_.erase(0, begin);
+    if (line_.size() > outcome_line_bytes_max) {
+      return fail(ErrorKind::internal, "pull: a line longer than {} bytes", outcome_line_bytes_max);
+    }
+    return ok();
+  }
+  // Those asked for, in order; what has no outcome gets `error`.
+  std::vector<PullOutcome> outcomes(std::span<Digest const> digests, Error const& error) const {
+    std::vector<PullOutcome> outcomes;
+    outcomes.reserve(digests.size());
+    for (Digest const& digest : digests) {
+      auto const known = known_.find(digest);
+      outcomes.push_back({.chunk = digest, .error = known == known_.end() ? error : known->second});
+    }
+    return outcomes;
+  }
+
+ private:
+  Result<void> take_line(std::string_view line) {
+    if (line.find_first_not_of(" \r") == std::string_view::npos) return ok();  // a heartbeat
+    TRY(auto outcome, parse_outcome(line));
+    known_.insert_or_assign(outcome.chunk, std::move(outcome.error));
+    return ok();
+  }
+
+  std::string line_;
+  std::unordered_map<Digest, std::optional<Error>> known_;
+};
+
+}  // namespace
+
+WorkerClient::WorkerClient(HttpClient& http, WorkerAddress address, std::string job)
+    : http_(http), address_(std::move(address)), job_(std::move(job)) {}
+
+Awaitable<Result<WorkerHealth>> WorkerClient::health() {
+  HttpCall call;
+  call.target = "/health";
+  call.connect_timeout = limits::health_timeout;
+  call.idle_timeout = limits::health_timeout;
+  auto const reply =
+      checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call)));
+  if (!reply) co_return reply.error();
+  auto health = parse_health(reply.value().text());
+  if (!health) co_return at(address_.endpoint, health.error());
+  if (health.value().rank != address_.rank) {
+    co_return fail(ErrorKind::unavailable,
+                   "{}: answers as rank {}, not {}; check the addresses in config.yaml",
+                   address_.endpoint.text(), health.value().rank.value, address_.rank.value);
+  }
+  if (!address_.id.empty() && health.value().id != address_.id) {
+    co_return fail(ErrorKind::unavailable,
+                   "{}: answers as another worker ({}) than expected ({}); check its --data folder",
+                   address_.endpoint.text(), health.value().id, address_.id);
+  }
+  address_.id = health.value().id;
+  co_return health;
+}
+
+Awaitable<Result<std::vector<Digest>>> WorkerClient::missing(std::span<Digest const> digests) {
+  std::vector<Digest> missing;
+  while (!digests.empty()) {
+    auto const batch = digests.first(std::min(digests.size(), limits::digests_per_call_max));
+    digests = digests.subspan(batch.size());
+    auto const body = serialize_digests("chunks", batch);
+    auto call = json_call(http::verb::post, with_query("/chunks/missing", address_, job_), body);
+    auto const reply =
+        checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call)));
+    if (!reply) co_return reply.error();
+    auto const part = parse_digests("missing", reply.value().text());
+    if (!part) co_return at(address_.endpoint, part.error());
+    missing.insert(missing.end(), part.value().begin(), part.value().end());
+  }
+  co_return missing;
+}
+
+Awaitable<Result<void>> WorkerClient::put_chunk(Digest digest, std::span<std::byte const> encoded) {
+  auto call = bytes_call(with_query("/chunks/" + digest.hex(), address_, job_), encoded);
+  CO_TRY(checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call))));
+  co_return ok();
+}
+
+Awaitable<Result<Buffer>> WorkerClient::get_chunk(Digest digest) {
+  HttpCall call;
+  call.target = "/chunks/" + digest.hex();
+  call.reply_bytes_max = limits::encoded_chunk_bytes_max;
+  auto reply = checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call)));
+  if (!reply) co_return reply.error();
+  co_return std::move(reply.value().body);
+}
+
+Awaitable<std::vector<PullOutcome>> WorkerClient::pull(WorkerAddress from,
+                                                       std::span<Digest const> digests) {
+  std::vector<PullOutcome> outcomes;
+  outcomes.reserve(digests.size());
+  while (!digests.empty()) {
+    auto const batch = digests.first(std::min(digests.size(), limits::digests_per_call_max));
+    digests = digests.subspan(batch.size());
+    auto const body = serialize_pull(from, batch);
+    auto call = json_call(http::verb::post, with_query("/pull", address_, job_), body);
+    OutcomeLines lines;
+    ReplySink sink = [&](std::span<std::byte const> bytes) -> Awaitable<Result<void>> {
+      auto taken = lines.take(bytes);
+      if (!taken) co_return at(address_.endpoint, taken.error());
+      co_return ok();
+    };
+    auto const reply =
+        checked(address_.endpoint,
+                co_await http_.call_streamed(address_.endpoint, std::move(call), std::move(sink)));
+    auto const rest = reply ? fail(ErrorKind::internal, "{}: pull ended without an outcome",
+                                   address_.endpoint.text())
+                            : reply.error();
+    auto part = lines.outcomes(batch, rest);
+    std::move(part.begin(), part.end(), std::back_inserter(outcomes));
+  }
+  co_return outcomes;
+}
+
+Awaitable<Result<void>> WorkerClient::sync() {
+  HttpCall call;
+  call.method = http::verb::post;
+  call.target = with_query("/sync", address_, job_);
+  auto const reply =
+      checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call)));
+  if (!reply) co_return reply.error();
+  auto const text = reply.value().text();
+  if (auto failure = parse_failure(text)) co_return at(address_.endpoint, *failure);
+  if (text.find("\"synced\":true") == std::string_view::npos) {
+    co_return fail(ErrorKind::internal, "{}: sync was not confirmed", address_.endpoint.text());
+  }
+  co_return ok();
+}
+
+Awaitable<Result<void>> WorkerClient::put_list(Digest digest, std::span<std::byte const> bytes) {
+  auto call = bytes_call(with_query("/shardlists/" + digest.hex(), address_, job_), bytes);
+  call.idle_timeout = limits::commit_timeout;
+  CO_TRY(checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call))));
+  co_return ok();
+}
+
+Awaitable<Result<void>> WorkerClient::put_manifest(Digest digest,
+                                                   std::span<std::byte const> bytes) {
+  auto call = bytes_call(with_query("/manifests/" + digest.hex(), address_, job_), bytes);
+  call.idle_timeout = limits::commit_timeout;
+  CO_TRY(checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call))));
+  co_return ok();
+}
+
+Awaitable<Result<Buffer>> WorkerClient::get_object(std::string target, Digest digest,
+                                                   std::uint64_t bytes_max) {
+  HttpCall call;
+  call.target = std::move(target);
+  call.reply_bytes_max = bytes_max;
+  auto reply = checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call)));
+  if (!reply) co_return reply.error();
+  if (sha256(reply.value().body.span()) != digest) {
+    co_return fail(ErrorKind::corrupt, "{}: sent other bytes than {} names",
+                   address_.endpoint.text(), digest.short_hex());
+  }
+  co_return std::move(reply.value().body);
+}
+
+Awaitable<Result<ShardList>> WorkerClient::get_list(Digest digest) {
+  CO_TRY(auto const bytes,
+         co_await get_object("/shardlists/" + digest.hex(), digest, limits::list_bytes_max));
+  auto list = parse_shard_list(bytes.span());
+  if (!list) co_return at(address_.endpoint, list.error());
+  co_return list;
+}
+
+Awaitable<Result<Manifest>> WorkerClient::get_manifest(Digest digest) {
+  CO_TRY(auto const bytes,
+         co_await get_object("/manifests/" + digest.hex(), digest, limits::manifest_bytes_max));
+  auto manifest = parse_manifest(bytes.span());
+  if (!manifest) co_return at(address_.endpoint, manifest.error());
+  co_return manifest;
+}
+
+Awaitable<Result<std::vector<Digest>>> WorkerClient::put_ref(Ref ref) {
+  auto const body = serialize_target(ref.target);
+  auto call = json_call(http::verb::put, with_query(ref_target(ref), address_, job_), body);
+  call.idle_timeout = limits::commit_timeout;
+  auto reply = co_await http_.call(address_.endpoint, std::move(call));
+  if (reply && reply.value().status == 409) {
+    auto missing = parse_digests("missing", reply.value().text());
+    if (missing && !missing.value().empty()) co_return missing;
+  }
+  auto const success = checked(address_.endpoint, std::move(reply));
+  if (!success) co_return success.error();
+  co_return std::vector<Digest>{};
+}
+
+Awaitable<Result<void>> WorkerClient::delete_ref(Ref ref, std::string coordinator,
+                                                 std::vector<WorkerAddress> witnesses) {
+  auto const body = serialize_witnesses(witnesses);
+  auto target = with_query(ref_target(ref), address_, job_);
+  target += target.find('?') == std::string::npos ? '?' : '&';
+  target += "coordinator=" + percent_encode(coordinator);
+  auto call = json_call(http::verb::delete_, std::move(target), body);
+  call.idle_timeout = limits::commit_timeout;
+  CO_TRY(checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call))));
+  co_return ok();
+}
+
+Awaitable<Result<InventoryPage>> WorkerClient::inventory(std::optional<CheckpointKey> only) {
+  InventoryPage all;
+  std::string after;
+  do {
+    HttpCall call;
+    call.target = "/refs?after=" + percent_encode(after);
+    if (only) call.target += "&identity=" + percent_encode(only->identity());
+    call.reply_bytes_max = inventory_page_bytes_max;
+    call.idle_timeout = limits::commit_timeout;
+    auto const reply =
+        checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call)));
+    if (!reply) co_return reply.error();
+    auto page = parse_inventory(reply.value().text());
+    if (!page) co_return at(address_.endpoint, page.error());
+    if (!page.value().next.empty() && page.value().next == after) {
+      co_return fail(ErrorKind::internal, "{}: the inventory does not end",
+                     address_.endpoint.text());
+    }
+    std::move(page.value().refs.begin(), page.value().refs.end(), std::back_inserter(all.refs));
+    std::move(page.value().tombstones.begin(), page.value().tombstones.end(),
+              std::back_inserter(all.tombstones));
+    after = page.value().next;
+  } while (!after.empty());
+  co_return all;
+}
+
+}  // namespace grove

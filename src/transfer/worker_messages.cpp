@@ -1,0 +1,396 @@
+#include "transfer/worker_messages.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "base/limits.h"
+
+namespace grove {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t id_digits = 32;
+
+// Messages may carry bytes of a hostile request; those that are not UTF-8 are replaced, not thrown
+// over.
+std::string text_of(Json const& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Result<Json> parse_object(std::string_view text) {
+  Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded()) return fail(ErrorKind::invalid, "message: not JSON");
+  if (!json.is_object()) return fail(ErrorKind::invalid, "message: not a JSON object");
+  return json;
+}
+
+Error wrong_field(std::string_view field, std::string_view wanted) {
+  return fail(ErrorKind::invalid, "message: field \"{}\" must be {}", field, wanted);
+}
+
+// The members of one object, each checked for its type as it is taken.
+class Fields {
+ public:
+  explicit Fields(Json const& object) : object_(object) {}
+
+  Json const* find(std::string_view field) const {
+    auto const found = object_.find(field);
+    return found == object_.end() ? nullptr : &*found;
+  }
+  Result<std::string> text(std::string_view field) const {
+    Json const* value = find(field);
+    if (value == nullptr || !value->is_string()) return wrong_field(field, "a string");
+    return value->get<std::string>();
+  }
+  Result<std::uint64_t> count(std::string_view field, std::uint64_t max = UINT64_MAX) const {
+    Json const* value = find(field);
+    if (value == nullptr || !value->is_number_unsigned() || value->get<std::uint64_t>() > max) {
+      return wrong_field(field, fmt::format("a whole number from 0 to {}", max));
+    }
+    return value->get<std::uint64_t>();
+  }
+  Result<std::int64_t> integer(std::string_view field) const {
+    Json const* value = find(field);
+    bool const fits = value != nullptr && value->is_number_integer() &&
+                      (!value->is_number_unsigned() ||
+                       value->get<std::uint64_t>() <=
+                           static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()));
+    if (!fits) return wrong_field(field, "an integer of 64 bits");
+    return value->get<std::int64_t>();
+  }
+  Result<Digest> digest(std::string_view field) const {
+    TRY(auto const hex, text(field));
+    return Digest::parse(hex);
+  }
+  Result<Json const*> array(std::string_view field, std::size_t count_max) const {
+    Json const* value = find(field);
+    if (value == nullptr || !value->is_array()) return wrong_field(field, "a list");
+    if (value->size() > count_max) {
+      return wrong_field(field, fmt::format("a list of at most {}", count_max));
+    }
+    return value;
+  }
+
+ private:
+  Json const& object_;
+};
+
+Json digest_array(std::span<Digest const> digests) {
+  Json array = Json::array();
+  for (Digest const& digest : digests) array.push_back(digest.hex());
+  return array;
+}
+
+Result<std::vector<Digest>> digests_of(Json const& object, std::string_view field,
+                                       std::size_t count_max) {
+  TRY(auto const* array, Fields(object).array(field, count_max));
+  std::vector<Digest> digests;
+  digests.reserve(array->size());
+  for (Json const& item : *array) {
+    if (!item.is_string()) return wrong_field(field, "a list of digests");
+    TRY(auto const digest, Digest::parse(item.get_ref<std::string const&>()));
+    digests.push_back(digest);
+  }
+  return digests;
+}
+
+Json address_object(WorkerAddress const& address) {
+  return {{"rank", address.rank.value},
+          {"id", address.id},
+          {"host", address.endpoint.host},
+          {"port", address.endpoint.port},
+          {"name", address.endpoint.name}};
+}
+
+bool is_worker_id(std::string_view id) {
+  return id.size() == id_digits && id.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+Result<WorkerAddress> address_of(Json const& object) {
+  if (!object.is_object()) return fail(ErrorKind::invalid, "message: a worker must be an object");
+  Fields const fields(object);
+  WorkerAddress address;
+  TRY(auto const rank, fields.count("rank", std::numeric_limits<std::uint32_t>::max()));
+  TRY(address.id, fields.text("id"));
+  TRY(address.endpoint.host, fields.text("host"));
+  TRY(auto const port, fields.count("port", std::numeric_limits<std::uint16_t>::max()));
+  if (fields.find("name") != nullptr) {
+    TRY(address.endpoint.name, fields.text("name"));
+  }
+  if (!address.id.empty() && !is_worker_id(address.id)) {
+    return wrong_field("id", "32 lower-case hex digits");
+  }
+  if (address.endpoint.host.empty()) return wrong_field("host", "an address");
+  address.rank = Rank{static_cast<std::uint32_t>(rank)};
+  address.endpoint.port = static_cast<std::uint16_t>(port);
+  return address;
+}
+
+Json error_object(Error const& error) {
+  return {{"detail", error.message}, {"kind", to_string(error.kind)}};
+}
+
+std::optional<Error> error_of(Json const& object) {
+  if (!object.is_object()) return std::nullopt;
+  Fields const fields(object);
+  auto const detail = fields.text("detail");
+  auto const kind = fields.text("kind");
+  if (!detail || !kind) return std::nullopt;
+  return Error{parse_error_kind(kind.value()), detail.value()};
+}
+
+Result<RefReport> report_of(Json const& object) {
+  if (!object.is_object()) return wrong_field("refs", "a list of objects");
+  Fields const fields(object);
+  TRY(auto const identity, fields.text("identity"));
+  TRY(auto key, CheckpointKey::parse(identity));
+  TRY(auto const generation, fields.count("generation"));
+  TRY(auto const name_text, fields.text("name"));
+  TRY(auto const name, RefName::parse(name_text));
+  TRY(auto const target, fields.digest("target"));
+  TRY(auto const missing, fields.count("missing"));
+  TRY(auto const bytes, fields.count("bytes"));
+  Json const* verified = fields.find("verified_ms");
+  std::optional<std::int64_t> verified_ms;
+  if (verified != nullptr && !verified->is_null()) {
+    TRY(verified_ms, fields.integer("verified_ms"));
+  }
+  return RefReport{.ref = {.key = std::move(key),
+                           .generation = Generation{generation},
+                           .name = name,
+                           .target = target},
+                   .missing_count = missing,
+                   .bytes = bytes,
+                   .verified_ms = verified_ms};
+}
+
+Json report_object(RefReport const& report) {
+  Json object = {{"identity", report.ref.key.identity()},
+                 {"generation", report.ref.generation.value},
+                 {"name", report.ref.name.text()},
+                 {"target", report.ref.target.hex()},
+                 {"state", report.missing_count == 0 ? "ok" : "damaged"},
+                 {"missing", report.missing_count},
+                 {"bytes", report.bytes},
+                 {"verified_ms", nullptr}};
+  if (report.verified_ms) object["verified_ms"] = *report.verified_ms;
+  return object;
+}
+
+Json tombstone_object(Tombstone const& tombstone) {
+  return {{"up_to", tombstone.up_to.value},
+          {"file_bytes", tombstone.file_bytes},
+          {"mtime_ns", tombstone.mtime_ns}};
+}
+
+Result<Tombstone> tombstone_of(CheckpointKey key, Json const& object) {
+  Fields const fields(object);
+  TRY(auto const up_to, fields.count("up_to"));
+  TRY(auto const file_bytes, fields.count("file_bytes"));
+  TRY(auto const mtime_ns, fields.integer("mtime_ns"));
+  return Tombstone{.key = std::move(key),
+                   .up_to = Generation{up_to},
+                   .file_bytes = file_bytes,
+                   .mtime_ns = mtime_ns};
+}
+
+Result<std::vector<Tombstone>> tombstones_of(Json const& object) {
+  TRY(auto const* array, Fields(object).array("tombstones", SIZE_MAX));
+  std::vector<Tombstone> tombstones;
+  for (Json const& item : *array) {
+    if (!item.is_object()) return wrong_field("tombstones", "a list of objects");
+    TRY(auto const identity, Fields(item).text("identity"));
+    TRY(auto key, CheckpointKey::parse(identity));
+    TRY(auto tombstone, tombstone_of(std::move(key), item));
+    tombstones.push_back(std::move(tombstone));
+  }
+  return tombstones;
+}
+
+}  // namespace
+
+std::string serialize_health(WorkerHealth const& health) {
+  return text_of({{"rank", health.rank.value},
+                  {"id", health.id},
+                  {"host", health.host},
+                  {"version", health.version},
+                  {"format", health.format},
+                  {"free_bytes", health.free_bytes},
+                  {"total_bytes", health.total_bytes},
+                  {"reserved_bytes", health.reserved_bytes},
+                  {"inventory", health.inventory}});
+}
+
+Result<WorkerHealth> parse_health(std::string_view json) {
+  TRY(auto const object, parse_object(json));
+  Fields const fields(object);
+  WorkerHealth health;
+  TRY(auto const rank, fields.count("rank", std::numeric_limits<std::uint32_t>::max()));
+  TRY(auto const format, fields.count("format", std::numeric_limits<std::uint32_t>::max()));
+  TRY(health.id, fields.text("id"));
+  TRY(health.host, fields.text("host"));
+  TRY(health.version, fields.text("version"));
+  TRY(health.free_bytes, fields.count("free_bytes"));
+  TRY(health.total_bytes, fields.count("total_bytes"));
+  TRY(health.reserved_bytes, fields.count("reserved_bytes"));
+  TRY(health.inventory, fields.text("inventory"));
+  if (!is_worker_id(health.id)) return wrong_field("id", "32 lower-case hex digits");
+  health.rank = Rank{static_cast<std::uint32_t>(rank)};
+  health.format = static_cast<std::uint32_t>(format);
+  return health;
+}
+
+std::string serialize_inventory(InventoryPage const& page) {
+  Json refs = Json::array();
+  for (RefReport const& report : page.refs) refs.push_back(report_object(report));
+  Json tombstones = Json::array();
+  for (Tombstone const& tombstone : page.tombstones) {
+    Json object = tombstone_object(tombstone);
+    object["identity"] = tombstone.key.identity();
+    tombstones.push_back(std::move(object));
+  }
+  return text_of(
+      {{"refs", std::move(refs)}, {"tombstones", std::move(tombstones)}, {"next", page.next}});
+}
+
+Result<InventoryPage> parse_inventory(std::string_view json) {
+  TRY(auto const object, parse_object(json));
+  Fields const fields(object);
+  InventoryPage page;
+  TRY(page.next, fields.text("next"));
+  TRY(auto const* refs, fields.array("refs", SIZE_MAX));
+  for (Json const& item : *refs) {
+    TRY(auto report, report_of(item));
+    page.refs.push_back(std::move(report));
+  }
+  TRY(page.tombstones, tombstones_of(object));
+  return page;
+}
+
+std::string serialize_address(WorkerAddress const& address) {
+  return text_of(address_object(address));
+}
+
+Result<WorkerAddress> parse_address(std::string_view json) {
+  TRY(auto const object, parse_object(json));
+  return address_of(object);
+}
+
+std::string serialize_digests(std::string_view field, std::span<Digest const> digests) {
+  Json object = Json::object();
+  object[std::string(field)] = digest_array(digests);
+  return text_of(object);
+}
+
+Result<std::vector<Digest>> parse_digests(std::string_view field, std::string_view json) {
+  TRY(auto const object, parse_object(json));
+  return digests_of(object, field, limits::digests_per_call_max);
+}
+
+std::string serialize_pull(WorkerAddress const& from, std::span<Digest const> chunks) {
+  return text_of({{"from", address_object(from)}, {"chunks", digest_array(chunks)}});
+}
+
+Result<PullRequest> parse_pull(std::string_view json) {
+  TRY(auto const object, parse_object(json));
+  Json const* from = Fields(object).find("from");
+  if (from == nullptr) return wrong_field("from", "a worker");
+  PullRequest request;
+  TRY(request.from, address_of(*from));
+  TRY(request.chunks, digests_of(object, "chunks", limits::digests_per_call_max));
+  return request;
+}
+
+std::string serialize_outcome(PullOutcome const& outcome) {
+  Json object = {{"chunk", outcome.chunk.hex()}, {"outcome", "ok"}};
+  if (outcome.error) {
+    object["outcome"] = to_string(outcome.error->kind);
+    object["detail"] = outcome.error->message;
+  }
+  return text_of(object);
+}
+
+Result<PullOutcome> parse_outcome(std::string_view json) {
+  if (auto failure = parse_failure(json)) return *failure;
+  TRY(auto const object, parse_object(json));
+  Fields const fields(object);
+  PullOutcome outcome;
+  TRY(outcome.chunk, fields.digest("chunk"));
+  TRY(auto const word, fields.text("outcome"));
+  if (word != "ok") {
+    TRY(auto detail, fields.text("detail"));
+    outcome.error = Error{parse_error_kind(word), std::move(detail)};
+  }
+  return outcome;
+}
+
+std::string serialize_target(Digest const& target) {
+  return text_of(Json{{"target", target.hex()}});
+}
+
+Result<Digest> parse_target(std::string_view json) {
+  TRY(auto const object, parse_object(json));
+  return Fields(object).digest("target");
+}
+
+std::string serialize_witnesses(std::span<WorkerAddress const> witnesses) {
+  Json array = Json::array();
+  for (WorkerAddress const& witness : witnesses) array.push_back(address_object(witness));
+  Json object = Json::object();
+  object["witnesses"] = std::move(array);
+  return text_of(object);
+}
+
+Result<std::vector<WorkerAddress>> parse_witnesses(std::string_view json) {
+  TRY(auto const object, parse_object(json));
+  TRY(auto const* array, Fields(object).array("witnesses", limits::workers_count_max));
+  std::vector<WorkerAddress> witnesses;
+  for (Json const& item : *array) {
+    TRY(auto witness, address_of(item));
+    witnesses.push_back(std::move(witness));
+  }
+  return witnesses;
+}
+
+std::string serialize_tombstone_body(Tombstone const& tombstone) {
+  return text_of(tombstone_object(tombstone));
+}
+
+Result<Tombstone> parse_tombstone_body(CheckpointKey key, std::string_view json) {
+  TRY(auto const object, parse_object(json));
+  return tombstone_of(std::move(key), object);
+}
+
+std::string serialize_missing(Error const& error, std::span<Digest const> missing) {
+  Json object = error_object(error);
+  object["missing"] = digest_array(missing);
+  return text_of(object);
+}
+
+std::string serialize_failure(Error const& error) {
+  Json object = Json::object();
+  object["error"] = error_object(error);
+  return text_of(object);
+}
+
+std::optional<Error> parse_failure(std::string_view json) {
+  auto const object = parse_object(json);
+  if (!object) return std::nullopt;
+  Json const* error = Fields(object.value()).find("error");
+  return error == nullptr ? std::nullopt : error_of(*error);
+}
+
+Error parse_error_reply(unsigned status, std::string_view body) {
+  if (auto const object = parse_object(body)) {
+    if (auto error = error_of(object.value())) return *error;
+  }
+  // A proxy in between may recover by itself; anything else that is no worker will not.
+  auto const kind = status >= 502 && status <= 504 ? ErrorKind::unavailable : ErrorKind::internal;
+  return fail(kind, "answered {}, not as a worker does; check the address", status);
+}
+
+}  // namespace grove
