@@ -29,9 +29,9 @@ struct WorkerInventory {
 // is among them; otherwise it is unfinished.
 struct GenerationView {
   Generation generation;
-  std::vector<Digest> manifests;               // distinct targets; more than one is a conflict
-  std::vector<std::size_t> manifest_holders;   // worker indexes
-  std::vector<Ref> shard_refs;                 // parallel to shard_holders
+  std::vector<Digest> manifests;              // distinct targets; more than one is a conflict
+  std::vector<std::size_t> manifest_holders;  // worker indexes
+  std::vector<Ref> shard_refs;                // parallel to shard_holders
   std::vector<std::size_t> shard_holders;
 };
 
@@ -41,7 +41,8 @@ std::vector<GenerationView> generations_of(CheckpointKey const& key,
 
 struct ShardSources {
   ShardIndex shard;
-  std::vector<std::size_t> holders;  // worker indexes, in the order to try: the ring's, from round 0
+  // Worker indexes, in the order to try: the ring's, from round 0.
+  std::vector<std::size_t> holders;
 };
 
 struct GatherPlan {

@@ -1,6 +1,6 @@
 // Shards × workers × rounds → copies. The ring, in the config's order: round r of shard i is on
-// workers[(i + r) % W]. Pure. Room for stand-ins: choose_copies takes the workers as they are given;
-// a later caller passes the ones that live.
+// workers[(i + r) % W]. Pure. Room for stand-ins: a later choice among the workers that live goes
+// beside place_copies; what carries copies out takes any worker.
 #pragma once
 
 #include <cstdint>
@@ -16,15 +16,15 @@ namespace grove {
 
 struct PlannedCopy {
   ShardIndex shard;
-  std::uint32_t round = 0;         // 0 is the primary
-  std::size_t worker_index = 0;    // into the config's workers
+  std::uint32_t round = 0;       // 0 is the primary
+  std::size_t worker_index = 0;  // into the config's workers
   friend bool operator==(PlannedCopy const&, PlannedCopy const&) = default;
 };
 
 // Ordered by shard, then round.
 // Fails: invalid when there are fewer workers than `redundancy`, or redundancy is 0.
-Result<std::vector<PlannedCopy>> place_copies(std::uint32_t shards_count,
-                                              std::size_t workers_count, std::uint32_t redundancy);
+Result<std::vector<PlannedCopy>> place_copies(std::uint32_t shards_count, std::size_t workers_count,
+                                              std::uint32_t redundancy);
 
 std::string text(std::span<PlannedCopy const> copies);
 

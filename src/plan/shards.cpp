@@ -129,8 +129,7 @@ std::vector<std::size_t> cut_evenly(Borders const& borders, std::uint32_t shards
 
 // The shard that owns the zero-size tensors at the very end of the data: the last that is not
 // empty; where all are, the first.
-template <typename Shards>
-std::size_t owner_of_the_end(Shards const& shards) {
+std::size_t owner_of_the_end(std::vector<ShardPlan> const& shards) {
   for (std::size_t index = shards.size(); index-- > 0;) {
     if (shards[index].begin < shards[index].end) {
       return index;
@@ -139,8 +138,8 @@ std::size_t owner_of_the_end(Shards const& shards) {
   return 0;
 }
 
-// By the rule of write_shard_header (format/safetensors.h), so that a shard's count in the manifest
-// is that of its exported file.
+// By the rule of write_shard_header and shard_span (format/), so that a shard's count in the
+// manifest is that of its exported file.
 void count_tensors(SafetensorsLayout const& layout, std::vector<ShardPlan>& shards) {
   std::size_t const end_owner = owner_of_the_end(shards);
   std::size_t owner = 0;
