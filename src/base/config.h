@@ -56,7 +56,7 @@ struct Config {
   std::uint32_t generations = 1;
   Retention retention;
   std::optional<double> bandwidth_limit_mb_per_s;
-  // `reserve`: a share of the disk ("5 %") or a size ("2 GiB"); without it, 5 % or 1 GiB,
+  // `reserve`: a share of the disk ("5 %" is 0.05) or a size ("2 GiB"); without it, 5 % or 1 GiB,
   // whichever is less.
   std::optional<double> reserve_share;
   std::optional<std::uint64_t> reserve_bytes;
@@ -67,18 +67,18 @@ struct Config {
 // Parses YAML text. `source` is only for messages ("configs/config.yaml:12: …").
 // Fails: invalid.
 Result<Config> parse_config(std::string_view yaml, std::filesystem::path const& source);
-// Fails: not_found (no such file), invalid.
+// Fails: not_found (no such file), invalid, exhausted (larger than limits::config_bytes_max).
 Result<Config> load_config(std::filesystem::path const& path);
 
 // Where the config is: `explicit_path` (--config) if given, else $GROVE_CONFIG, else
-// configs/config.yaml, else ~/.config/grove/config.yaml; the first that exists.
-// Fails: not_found, naming every place that was tried.
+// configs/config.yaml, else ~/.config/grove/config.yaml. A place that was named is never passed
+// over for another one. Fails: not_found, naming every place that was tried.
 Result<std::filesystem::path> find_config(std::optional<std::filesystem::path> explicit_path);
 
 // How much a worker leaves free on a disk of `total_bytes`.
 std::uint64_t reserved_bytes(Config const& config, std::uint64_t total_bytes);
 
-// "1.5s", "10m", "7d", "500ms" → milliseconds. Fails: invalid.
+// "1.5s", "10m", "7d", "500ms" → milliseconds, at least one. Fails: invalid.
 Result<std::chrono::milliseconds> parse_period(std::string_view text);
 
 }  // namespace grove

@@ -61,6 +61,9 @@ inline constexpr std::size_t pulls_in_flight_max = 4;
 // Chunks put and not yet made durable, each an open file; at this many a put makes them durable.
 inline constexpr std::size_t pending_chunks_max = 256;
 
+// --- config.yaml: a thousand workers need about 100 KB ---
+inline constexpr std::uint64_t config_bytes_max = 1 * mib;
+
 // --- network ---
 inline constexpr std::chrono::milliseconds connect_timeout = 4s;
 inline constexpr std::chrono::milliseconds idle_timeout = 4s;      // no byte for this long
