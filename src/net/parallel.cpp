@@ -23,8 +23,8 @@ Awaitable<void> branch(Awaitable<void> task) {
 Awaitable<void> run_all(std::vector<Awaitable<void>> tasks) {
   if (tasks.empty()) co_return;
   auto const executor = co_await asio::this_coro::executor;
-  using Operation = decltype(asio::co_spawn(executor, branch(std::move(tasks.front())),
-                                            asio::deferred));
+  using Operation =
+      decltype(asio::co_spawn(executor, branch(std::move(tasks.front())), asio::deferred));
   std::vector<Operation> operations;
   operations.reserve(tasks.size());
   for (auto& task : tasks) {
