@@ -2,22 +2,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
-#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <mutex>
 #include <system_error>
 #include <tuple>
+
+#include "base/beneath.h"
+#include "base/descriptor.h"
 
 namespace grove {
 
@@ -26,96 +25,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint32_t permission_bits = 0777;
-// A regular file ignores O_NONBLOCK; a pipe would otherwise wait for its writer.
-constexpr int read_flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-// openat2 answers EAGAIN when a rename elsewhere races with its check; that passes at once.
-constexpr int resolve_tries_max = 16;
-
-ErrorKind kind_of(int cause) {
-  switch (cause) {
-    case ENOENT:
-      return ErrorKind::not_found;
-    case EEXIST:
-      return ErrorKind::conflict;
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-    case EMFILE:
-    case ENFILE:
-      return ErrorKind::exhausted;
-    case EACCES:
-    case EPERM:
-    case EROFS:
-    case ENOTDIR:
-    case EISDIR:
-    case ELOOP:
-    case EXDEV:
-    case ENAMETOOLONG:
-      return ErrorKind::invalid;
-    default:
-      return ErrorKind::internal;
-  }
-}
-
-std::string cause_and_advice(int cause) {
-  switch (cause) {
-    case ENOSPC:
-      return "no space left on the disk; free some space";
-    case EDQUOT:
-      return "no space left in the disk quota; free some space or raise the quota";
-    case EACCES:
-      return "permission denied; check owner and mode";
-    case EMFILE:
-    case ENFILE:
-      return "too many open files; raise the limit (ulimit -n)";
-    default: {
-      char const* description = ::strerrordesc_np(cause);
-      std::string text = description != nullptr ? description : fmt::format("errno {}", cause);
-      if (text[0] >= 'A' && text[0] <= 'Z') text[0] = static_cast<char>(text[0] - 'A' + 'a');
-      return text;
-    }
-  }
-}
-
-Error failed(std::string_view action, fs::path const& path, int cause) {
-  return fail(kind_of(cause), "cannot {} {}: {}", action, printable(path.native()),
-              cause_and_advice(cause));
-}
-
-template <typename Call>
-auto without_interruption(Call call) {
-  for (;;) {
-    auto const result = call();
-    if (result >= 0 || errno != EINTR) return result;
-  }
-}
 
 int open_retrying(fs::path const& path, int flags, std::uint32_t mode = 0) {
   return without_interruption([&] { return ::open(path.c_str(), flags | O_CLOEXEC, mode); });
 }
-
-int openat_retrying(int folder, char const* name, int flags) {
-  return without_interruption([&] { return ::openat(folder, name, flags | O_CLOEXEC); });
-}
-
-class OwnedFd {
- public:
-  explicit OwnedFd(int fd) : fd_(fd) {}
-  ~OwnedFd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  OwnedFd(OwnedFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  OwnedFd& operator=(OwnedFd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 std::int64_t nanoseconds(struct timespec const& time) {
   return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
@@ -133,89 +46,6 @@ FileStamp stamp_from(struct stat const& status) {
 fs::path folder_of(fs::path const& path) {
   fs::path folder = path.parent_path();
   return folder.empty() ? fs::path(".") : folder;
-}
-
-Error not_regular(fs::path const& path) {
-  return fail(ErrorKind::invalid, "cannot open {}: it is not a regular file",
-              printable(path.native()));
-}
-
-// What an open for reading gave: `fd`, or errno where it is negative.
-Result<OwnedFd> only_regular(int fd, fs::path const& path) {
-  // ENXIO: a socket, or a device that is not there.
-  if (fd < 0) return errno == ENXIO ? not_regular(path) : failed("open", path, errno);
-  OwnedFd owned(fd);
-  struct stat status {};
-  if (::fstat(fd, &status) != 0) return failed("examine", path, errno);
-  if (S_ISDIR(status.st_mode)) {
-    return fail(ErrorKind::invalid, "cannot open {}: it is a folder", printable(path.native()));
-  }
-  if (!S_ISREG(status.st_mode)) return not_regular(path);
-  return owned;
-}
-
-Error leads_out(fs::path const& root, fs::path const& relative) {
-  return fail(ErrorKind::invalid, "{} leads out of {}", printable((root / relative).native()),
-              printable(root.native()));
-}
-
-Result<fs::path> without_links(fs::path const& path) {
-  std::unique_ptr<char, decltype(&::free)> const resolved(::realpath(path.c_str(), nullptr),
-                                                          &::free);
-  if (resolved == nullptr) return failed("open", path, errno);
-  return fs::path(resolved.get());
-}
-
-// For what openat2 cannot say: a link that is absolute, or that leaves `root` and comes back, may
-// still end inside. The links are resolved by name first; then the resolved path, which has none
-// left, is walked from `root_fd` following none, so that a link put there meanwhile is refused.
-Result<OwnedFd> walk_canonical(OwnedFd root_fd, fs::path const& root, fs::path const& relative) {
-  TRY(auto const real_root, without_links(root));
-  TRY(auto const real_path, without_links(root / relative));
-  auto const [rest_of_root, first] =
-      std::mismatch(real_root.begin(), real_root.end(), real_path.begin(), real_path.end());
-  // "/" has its own component; any other root ends in a name.
-  if (rest_of_root != real_root.end()) return leads_out(root, relative);
-  std::vector<fs::path> const names(first, real_path.end());
-  OwnedFd folder = std::move(root_fd);
-  for (std::size_t index = 0; index + 1 < names.size(); ++index) {
-    OwnedFd next(
-        openat_retrying(folder.get(), names[index].c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW));
-    if (next.get() < 0) return failed("open", root / relative, errno);
-    folder = std::move(next);
-  }
-  char const* const last = names.empty() ? "." : names.back().c_str();
-  return only_regular(openat_retrying(folder.get(), last, read_flags | O_NOFOLLOW),
-                      root / relative);
-}
-
-Result<OwnedFd> open_fd_beneath(fs::path const& root, fs::path const& relative) {
-  if (relative.is_absolute()) return leads_out(root, relative);
-  if (std::find(relative.begin(), relative.end(), "..") != relative.end()) {
-    return fail(ErrorKind::invalid, "cannot open {} beneath {}: it has \"..\" in it",
-                printable(relative.native()), printable(root.native()));
-  }
-  if (relative.native().find('\0') != std::string::npos) {
-    return fail(ErrorKind::invalid, "cannot open {} beneath {}: it has a NUL in it",
-                printable(relative.native()), printable(root.native()));
-  }
-  OwnedFd root_fd(open_retrying(root, O_PATH | O_DIRECTORY));
-  if (root_fd.get() < 0) return failed("open the folder", root, errno);
-
-  struct open_how how {};
-  how.flags = read_flags;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-  long fd = -1;
-  for (int tries = 0; tries < resolve_tries_max; ++tries) {
-    fd = without_interruption(
-        [&] { return ::syscall(SYS_openat2, root_fd.get(), relative.c_str(), &how, sizeof how); });
-    if (fd >= 0 || errno != EAGAIN) break;
-  }
-  // ENOSYS: a kernel before 5.6. EPERM: a sandbox that does not know the call.
-  if (fd < 0 && (errno == EXDEV || errno == ENOSYS || errno == EPERM || errno == EAGAIN)) {
-    return walk_canonical(std::move(root_fd), root, relative);
-  }
-  return only_regular(static_cast<int>(fd), root / relative);
 }
 
 std::string pending_name() {
@@ -261,13 +91,15 @@ Result<File> File::open_readonly(fs::path const& path) {
 }
 
 Result<File> File::open_beneath(fs::path const& root, fs::path const& relative) {
-  TRY(auto fd, open_fd_beneath(root, relative));
+  Descriptor folder(open_retrying(root, O_PATH | O_DIRECTORY));
+  if (folder.get() < 0) return file_error("open the folder", root, errno);
+  TRY(auto fd, resolve_beneath(std::move(folder), root, relative));
   return File(fd.release(), root / relative);
 }
 
 Result<File> File::create(fs::path const& path, std::uint32_t mode) {
   int const fd = open_retrying(path, O_RDWR | O_CREAT | O_EXCL, mode);
-  if (fd < 0) return failed("create", path, errno);
+  if (fd < 0) return file_error("create", path, errno);
   return File(fd, path);
 }
 
@@ -278,7 +110,7 @@ Result<std::size_t> File::read_at(std::span<std::byte> bytes, std::uint64_t offs
       return ::pread(fd_, bytes.data() + done, bytes.size() - done,
                      static_cast<off_t>(offset + done));
     });
-    if (count < 0) return failed("read", path_, errno);
+    if (count < 0) return file_error("read", path_, errno);
     if (count == 0) break;
     done += static_cast<std::size_t>(count);
   }
@@ -301,7 +133,7 @@ Result<void> File::write_at(std::span<std::byte const> bytes, std::uint64_t offs
       return ::pwrite(fd_, bytes.data() + done, bytes.size() - done,
                       static_cast<off_t>(offset + done));
     });
-    if (count < 0) return failed("write", path_, errno);
+    if (count < 0) return file_error("write", path_, errno);
     done += static_cast<std::size_t>(count);
   }
   return ok();
@@ -313,21 +145,21 @@ Result<void> File::reserve(std::uint64_t size) {
   int const result = without_interruption(
       [&] { return ::fallocate(fd_, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(size)); });
   if (result != 0 && errno != EOPNOTSUPP && errno != ENOSYS) {
-    return failed("reserve space for", path_, errno);
+    return file_error("reserve space for", path_, errno);
   }
   return ok();
 }
 
 Result<void> File::truncate(std::uint64_t size) {
   if (without_interruption([&] { return ::ftruncate(fd_, static_cast<off_t>(size)); }) != 0) {
-    return failed("resize", path_, errno);
+    return file_error("resize", path_, errno);
   }
   return ok();
 }
 
 Result<void> File::sync_data() {
   if (without_interruption([&] { return ::fdatasync(fd_); }) != 0) {
-    return failed("make durable", path_, errno);
+    return file_error("make durable", path_, errno);
   }
   return ok();
 }
@@ -348,18 +180,19 @@ void File::drop_cache(std::uint64_t offset, std::uint64_t size) {
 
 Result<FileStamp> File::stamp() const {
   struct stat status {};
-  if (::fstat(fd_, &status) != 0) return failed("examine", path_, errno);
+  if (::fstat(fd_, &status) != 0) return file_error("examine", path_, errno);
   return stamp_from(status);
 }
 
 Result<void> File::set_mode_and_mtime(std::uint32_t mode, std::int64_t mtime_ns) {
-  if (::fchmod(fd_, mode & permission_bits) != 0) return failed("set the mode of", path_, errno);
+  if (::fchmod(fd_, mode & permission_bits) != 0)
+    return file_error("set the mode of", path_, errno);
   constexpr std::int64_t second = 1'000'000'000;
   std::int64_t const fraction = ((mtime_ns % second) + second) % second;  // also before 1970
   struct timespec const times[2] = {
       {.tv_sec = 0, .tv_nsec = UTIME_OMIT},
       {.tv_sec = (mtime_ns - fraction) / second, .tv_nsec = fraction}};
-  if (::futimens(fd_, times) != 0) return failed("set the time of", path_, errno);
+  if (::futimens(fd_, times) != 0) return file_error("set the time of", path_, errno);
   return ok();
 }
 
@@ -367,7 +200,7 @@ Result<bool> File::set_attribute(std::string const& name, std::string const& val
   std::string const full_name = "user." + name;
   if (::fsetxattr(fd_, full_name.c_str(), value.data(), value.size(), 0) == 0) return true;
   if (errno == EOPNOTSUPP) return false;
-  return failed("set an attribute of", path_, errno);
+  return file_error("set an attribute of", path_, errno);
 }
 
 Result<std::optional<std::string>> File::attribute(std::string const& name) const {
@@ -379,7 +212,7 @@ Result<std::optional<std::string>> File::attribute(std::string const& name) cons
     return std::optional(std::move(value));
   }
   if (errno == ENODATA || errno == EOPNOTSUPP) return std::optional<std::string>();
-  return failed("read an attribute of", path_, errno);
+  return file_error("read an attribute of", path_, errno);
 }
 
 // --- PendingFile ---
@@ -425,14 +258,14 @@ Result<void> PendingFile::commit_as(fs::path const& path) {
 
 Result<FileLock> FileLock::acquire(fs::path const& path) {
   int const fd = open_retrying(path, O_RDWR | O_CREAT | O_NOCTTY, 0644);
-  if (fd < 0) return failed("open", path, errno);
+  if (fd < 0) return file_error("open", path, errno);
   File file(fd, path);
   if (without_interruption([&] { return ::flock(fd, LOCK_EX | LOCK_NB); }) != 0) {
     if (errno == EWOULDBLOCK) {
       return fail(ErrorKind::conflict, "cannot lock {}: another process holds it",
                   printable(path.native()));
     }
-    return failed("lock", path, errno);
+    return file_error("lock", path, errno);
   }
   return FileLock(std::move(file));
 }
@@ -465,7 +298,7 @@ Result<Buffer> read_whole(fs::path const& path, std::uint64_t bytes_max) {
 
 Result<FileStamp> stamp_of(fs::path const& path) {
   struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return failed("examine", path, errno);
+  if (::stat(path.c_str(), &status) != 0) return file_error("examine", path, errno);
   return stamp_from(status);
 }
 
@@ -476,10 +309,10 @@ Result<FileStamp> stamp_beneath(fs::path const& root, fs::path const& relative) 
 
 Result<void> make_folder(fs::path const& path) {
   if (::mkdir(path.c_str(), 0755) == 0) return ok();
-  if (errno != EEXIST) return failed("make the folder", path, errno);
+  if (errno != EEXIST) return file_error("make the folder", path, errno);
   struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return failed("examine", path, errno);
-  if (!S_ISDIR(status.st_mode)) return failed("make the folder", path, ENOTDIR);
+  if (::stat(path.c_str(), &status) != 0) return file_error("examine", path, errno);
+  if (!S_ISDIR(status.st_mode)) return file_error("make the folder", path, ENOTDIR);
   return ok();
 }
 
@@ -489,17 +322,17 @@ Result<void> make_folder_and_parents(fs::path const& path) {
   if (::mkdir(path.c_str(), 0755) == 0) return sync_folder(folder_of(path));
   if (errno == EEXIST) {
     struct stat status {};
-    if (::stat(path.c_str(), &status) != 0) return failed("examine", path, errno);
-    if (!S_ISDIR(status.st_mode)) return failed("make the folder", path, ENOTDIR);
+    if (::stat(path.c_str(), &status) != 0) return file_error("examine", path, errno);
+    if (!S_ISDIR(status.st_mode)) return file_error("make the folder", path, ENOTDIR);
     return ok();
   }
   fs::path const parent = folder_of(path);
   if (errno != ENOENT || parent == path || path == ".") {
-    return failed("make the folder", path, errno);
+    return file_error("make the folder", path, errno);
   }
   TRY(make_folder_and_parents(parent));
   if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
-    return failed("make the folder", path, errno);
+    return file_error("make the folder", path, errno);
   }
   return sync_folder(parent);
 }
@@ -514,38 +347,38 @@ Result<void> make_folders(fs::path const& path) {
 }
 
 Result<void> sync_folder(fs::path const& path) {
-  OwnedFd const folder(open_retrying(path, O_RDONLY | O_DIRECTORY));
-  if (folder.get() < 0) return failed("open the folder", path, errno);
+  Descriptor const folder(open_retrying(path, O_RDONLY | O_DIRECTORY));
+  if (folder.get() < 0) return file_error("open the folder", path, errno);
   if (without_interruption([&] { return ::fsync(folder.get()); }) != 0) {
-    return failed("make durable", path, errno);
+    return file_error("make durable", path, errno);
   }
   return ok();
 }
 
 Result<void> sync_file_system(fs::path const& path) {
-  OwnedFd const any(open_retrying(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
-  if (any.get() < 0) return failed("open", path, errno);
-  if (::syncfs(any.get()) != 0) return failed("make durable the file system of", path, errno);
+  Descriptor const any(open_retrying(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+  if (any.get() < 0) return file_error("open", path, errno);
+  if (::syncfs(any.get()) != 0) return file_error("make durable the file system of", path, errno);
   return ok();
 }
 
 Result<void> rename_file(fs::path const& from, fs::path const& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) {
-    return fail(kind_of(errno), "cannot rename {} to {}: {}", printable(from.native()),
+    return fail(kind_of_errno(errno), "cannot rename {} to {}: {}", printable(from.native()),
                 printable(to.native()), cause_and_advice(errno));
   }
   return ok();
 }
 
 Result<void> remove_file(fs::path const& path) {
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return failed("remove", path, errno);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return file_error("remove", path, errno);
   return ok();
 }
 
 Result<void> remove_tree(fs::path const& path) {
   std::error_code error;
   fs::remove_all(path, error);
-  if (error) return failed("remove", path, error.value());
+  if (error) return file_error("remove", path, error.value());
   return ok();
 }
 
@@ -558,14 +391,14 @@ Result<std::vector<std::string>> list_folder(fs::path const& path) {
     names.push_back(entry->path().filename().native());
     entry.increment(error);
   }
-  if (error) return failed("list", path, error.value());
+  if (error) return file_error("list", path, error.value());
   std::sort(names.begin(), names.end());
   return names;
 }
 
 Result<Space> space_of(fs::path const& path) {
   struct statvfs status {};
-  if (::statvfs(path.c_str(), &status) != 0) return failed("examine the disk of", path, errno);
+  if (::statvfs(path.c_str(), &status) != 0) return file_error("examine the disk of", path, errno);
   return Space{.total_bytes = std::uint64_t{status.f_blocks} * status.f_frsize,
                .free_bytes = std::uint64_t{status.f_bavail} * status.f_frsize};
 }
