@@ -23,7 +23,8 @@ class TaskGroup {
   // Tasks must have ended: asserts is_empty().
   ~TaskGroup();
 
-  // Runs `task` until it ends. `name` is for logs. Once stop() was called a task starts cancelled.
+  // Runs `task` until it ends; it begins at once where the caller is on the executor already, up to
+  // its first await that waits. `name` is for logs. Once stop() was called a task starts cancelled.
   void spawn(std::string name, Awaitable<void> task);
 
   // Asks every task to unwind (total cancellation).
