@@ -11,16 +11,17 @@ namespace {
 Result<void> check_component(std::string_view identity, std::string_view component) {
   if (component.empty()) {
     return fail(ErrorKind::invalid, "checkpoint name {}: empty part between slashes",
-                quoted(identity));
+                printable(identity));
   }
   if (component == "." || component == "..") {
     return fail(ErrorKind::invalid, "checkpoint name {}: \"{}\" is not allowed in it",
-                quoted(identity), component);
+                printable(identity), component);
   }
   if (component.size() > limits::name_bytes_max) {
     return fail(ErrorKind::invalid,
                 "checkpoint name {}: the part {} is {} bytes long, a file name has at most {}",
-                quoted(identity), quoted(component), component.size(), limits::name_bytes_max);
+                printable(identity), printable(component), component.size(),
+                limits::name_bytes_max);
   }
   return ok();
 }
@@ -36,16 +37,16 @@ Result<CheckpointKey> CheckpointKey::parse(std::string_view identity) {
   if (identity.empty()) return fail(ErrorKind::invalid, "checkpoint name is empty");
   if (identity.size() > limits::identity_bytes_max) {
     return fail(ErrorKind::invalid, "checkpoint name {}: {} bytes long, at most {} are possible",
-                quoted(identity), identity.size(), limits::identity_bytes_max);
+                printable(identity), identity.size(), limits::identity_bytes_max);
   }
   if (!is_plain_text(identity)) {
     return fail(ErrorKind::invalid, "checkpoint name {}: not UTF-8 text without control characters",
-                quoted(identity));
+                printable(identity));
   }
   if (identity.front() == '/') {
     return fail(ErrorKind::invalid,
                 "checkpoint name {}: absolute; it must be relative to the checkpoint root",
-                quoted(identity));
+                printable(identity));
   }
   for (std::size_t begin = 0; begin <= identity.size();) {
     std::size_t const slash = identity.find('/', begin);

@@ -49,7 +49,7 @@ bool is_plain_text(std::string_view text) {
   return true;
 }
 
-std::string quoted(std::string_view text) {
+std::string printable(std::string_view text) {
   std::string shown = "\"";
   std::size_t const size = text.size();
   while (!text.empty()) {
