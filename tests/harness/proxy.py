@@ -1,0 +1,212 @@
+"""A TCP proxy before one worker that understands HTTP requests: the knob of the fault tests.
+
+It passes everything through and keeps a list of the requests it saw. A rule (a regular expression
+on "METHOD target") makes it hold a request until released, so that a test can kill a process at
+exactly that point, or cut the connection, before the request or in the middle of its body.
+"""
+import re
+import socket
+import threading
+from dataclasses import dataclass, field
+
+PIECE = 1 << 18
+
+
+@dataclass
+class Request:
+    method: str
+    target: str
+    body_bytes: int = 0
+    answer_bytes: int = 0
+
+    @property
+    def line(self) -> str:
+        return f"{self.method} {self.target}"
+
+
+@dataclass
+class Rule:
+    """Applies to the requests number `skip` + 1 … `skip` + `times` that match `pattern`."""
+    pattern: str
+    skip: int = 0
+    times: int = 1
+    cut_after_bytes: int | None = None  # of the body; None: this rule holds, and does not cut
+    answer_cut_after_bytes: int | None = None
+    seen: int = 0
+    reached: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def release(self) -> None:
+        self.released.set()
+
+    def wait_reached(self, seconds: float = 30) -> None:
+        assert self.reached.wait(seconds), f"no request {self.pattern!r} within {seconds} s"
+
+
+class Proxy:
+    def __init__(self, port: int, target_port: int):
+        self.port, self.target_port = port, target_port
+        self.requests: list[Request] = []
+        self._rules: list[Rule] = []
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._closed = False
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=128)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    # --- what a test sets and reads ---
+
+    def hold(self, pattern: str, skip: int = 0, times: int = 1) -> Rule:
+        """Holds matching requests before the worker sees them, until the rule is released."""
+        return self._add(Rule(pattern, skip, times))
+
+    def cut(self, pattern: str, after_bytes: int = 0, skip: int = 0, times: int = 1) -> Rule:
+        """Closes the connection after so many bytes of a matching request's body."""
+        return self._add(Rule(pattern, skip, times, cut_after_bytes=after_bytes))
+
+    def cut_answer(self, pattern: str, after_bytes: int, skip: int = 0, times: int = 1) -> Rule:
+        """Closes the connection after so many bytes of a matching request's answer."""
+        return self._add(Rule(pattern, skip, times, answer_cut_after_bytes=after_bytes))
+
+    def clear_requests(self) -> None:
+        with self._lock:
+            self.requests.clear()
+
+    def matching(self, pattern: str) -> list[Request]:
+        with self._lock:
+            return [request for request in self.requests if re.search(pattern, request.line)]
+
+    def close(self) -> None:
+        self._closed = True
+        with self._lock:
+            rules, sockets = list(self._rules), list(self._open)
+        for rule in rules:
+            rule.release()
+        self._listener.close()
+        for each in sockets:
+            _shut(each)
+
+    # --- how it works ---
+
+    def _add(self, rule: Rule) -> Rule:
+        with self._lock:
+            self._rules.append(rule)
+        return rule
+
+    def _accept(self) -> None:
+        while not self._closed:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                worker = socket.create_connection(("127.0.0.1", self.target_port), timeout=5)
+            except OSError:
+                # As the worker itself would answer: nobody is there.
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                client.close()
+                continue
+            worker.settimeout(None)
+            with self._lock:
+                self._open |= {client, worker}
+            link = _Link(self, client, worker)
+            threading.Thread(target=link.requests, daemon=True).start()
+            threading.Thread(target=link.answers, daemon=True).start()
+
+    def note(self, request: Request) -> Rule | None:
+        """Records a request; returns the rule that applies to it, if any."""
+        with self._lock:
+            self.requests.append(request)
+            for rule in self._rules:
+                if not re.search(rule.pattern, request.line):
+                    continue
+                rule.seen += 1
+                if rule.skip < rule.seen <= rule.skip + rule.times:
+                    return rule
+        return None
+
+
+class _Link:
+    """One client's connection and the one to the worker behind it."""
+
+    def __init__(self, proxy: Proxy, client: socket.socket, worker: socket.socket):
+        self.proxy, self.client, self.worker = proxy, client, worker
+        self.current: Request | None = None
+        self.answer_limit: int | None = None
+
+    def requests(self) -> None:
+        buffer = b""
+        try:
+            while True:
+                while b"\r\n\r\n" not in buffer:
+                    piece = self.client.recv(PIECE)
+                    if not piece:
+                        return
+                    buffer += piece
+                head, buffer = buffer.split(b"\r\n\r\n", 1)
+                buffer = self._one_request(head + b"\r\n\r\n", buffer)
+        except OSError:
+            pass
+        finally:
+            self._shut()
+
+    def _one_request(self, head: bytes, buffer: bytes) -> bytes:
+        """Passes a request on; returns what was read beyond its end."""
+        words = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
+        length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
+        left = int(length[1]) if length else 0
+        request = Request(words[0], words[1] if len(words) > 1 else "", left)
+        rule = self.proxy.note(request)
+        self.current, self.answer_limit = request, None
+        cut_after = None
+        if rule:
+            rule.reached.set()
+            cut_after, self.answer_limit = rule.cut_after_bytes, rule.answer_cut_after_bytes
+            if cut_after is None and self.answer_limit is None:
+                rule.released.wait()
+            elif cut_after == 0:
+                raise OSError("cut by a rule")
+        self.worker.sendall(head)
+        passed = 0
+        while left:
+            if not buffer:
+                buffer = self.client.recv(PIECE)
+                if not buffer:
+                    raise OSError("the client left in the middle of a body")
+            piece, buffer = buffer[:left], buffer[left:]
+            if cut_after is not None and passed + len(piece) >= cut_after:
+                self.worker.sendall(piece[:cut_after - passed])
+                raise OSError("cut by a rule")
+            self.worker.sendall(piece)
+            left -= len(piece)
+            passed += len(piece)
+        return buffer
+
+    def answers(self) -> None:
+        try:
+            while piece := self.worker.recv(PIECE):
+                if self.current:
+                    self.current.answer_bytes += len(piece)
+                    limit = self.answer_limit
+                    if limit is not None and self.current.answer_bytes >= limit:
+                        self.client.sendall(piece[:len(piece) - self.current.answer_bytes + limit])
+                        return
+                self.client.sendall(piece)
+        except OSError:
+            pass
+        finally:
+            self._shut()
+
+    def _shut(self) -> None:
+        with self.proxy._lock:
+            self.proxy._open -= {self.client, self.worker}
+        _shut(self.client)
+        _shut(self.worker)
+
+
+def _shut(each: socket.socket) -> None:
+    try:
+        each.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    each.close()
