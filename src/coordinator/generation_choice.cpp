@@ -1,0 +1,65 @@
+#include "coordinator/generation_choice.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace grove {
+namespace {
+
+bool is_cut_alike(FilePlan const& plan, Manifest const& manifest) {
+  if (plan.kind != manifest.kind || plan.file_bytes != manifest.file_bytes ||
+      plan.header_bytes != manifest.header_bytes || plan.shards.size() != manifest.shards.size()) {
+    return false;
+  }
+  return std::equal(plan.shards.begin(), plan.shards.end(), manifest.shards.begin(),
+                    [](ShardPlan const& a, ShardEntry const& b) {
+                      return a.begin == b.begin && a.end == b.end;
+                    });
+}
+
+}  // namespace
+
+GenerationChoice::GenerationChoice(asio::any_io_executor executor, FilePlan const& plan,
+                                   std::optional<Manifest> newest, Generation fresh)
+    : newest_(std::move(newest)),
+      fresh_(fresh),
+      lists_left_(plan.shards.size() + 1),
+      changed_(std::move(executor)) {
+  if (!newest_ || !is_cut_alike(plan, *newest_)) decided_ = fresh_;
+}
+
+void GenerationChoice::header_list_known(Digest list) {
+  if (!decided_) compare(newest_->header_list, list);
+}
+
+void GenerationChoice::shard_list_known(ShardIndex shard, Digest list) {
+  if (!decided_) compare(newest_->shards[shard.value].list, list);
+}
+
+void GenerationChoice::compare(Digest expected, Digest actual) {
+  if (expected != actual) {
+    decided_ = fresh_;
+  } else if (--lists_left_ == 0) {
+    decided_ = newest_->generation;
+    repeated_ = newest_;
+  }
+  if (decided_) changed_.notify_all();
+}
+
+Awaitable<Result<Generation>> GenerationChoice::wait() {
+  while (!decided_) {
+    std::ignore = co_await changed_.wait();  // the condition is what counts
+    if (co_await is_cancelled()) co_return fail(ErrorKind::cancelled, "the store was stopped");
+  }
+  co_return *decided_;
+}
+
+Generation next_generation(std::optional<Generation> newest_known) {
+  auto const now = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::system_clock::now().time_since_epoch());
+  auto const clock = static_cast<std::uint64_t>(std::max<std::int64_t>(now.count(), 1));
+  return {newest_known ? std::max(newest_known->value + 1, clock) : clock};
+}
+
+}  // namespace grove

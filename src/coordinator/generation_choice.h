@@ -1,0 +1,52 @@
+// Under which generation a store commits: a new one, or, when the file's content turns out to be
+// that of the newest complete generation, that one, to which missing copies are then added.
+//
+// Content is known list by list while the file is read. The first list that differs decides for a
+// new generation at once, so copies are committed as they come; only a store of equal content waits
+// until the last list is known.
+// Threads: the job's executor.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "format/manifest.h"
+#include "net/asio.h"
+#include "net/task_group.h"
+#include "plan/shards.h"
+
+namespace grove {
+
+class GenerationChoice {
+ public:
+  // `newest`: the newest complete generation's manifest, if there is one. `fresh`: the number that
+  // a new generation gets.
+  GenerationChoice(asio::any_io_executor executor, FilePlan const& plan,
+                   std::optional<Manifest> newest, Generation fresh);
+
+  void header_list_known(Digest list);
+  void shard_list_known(ShardIndex shard, Digest list);
+
+  // Waits for the decision. Fails: cancelled.
+  Awaitable<Result<Generation>> wait();
+  // The manifest whose content this store repeats, once that is decided.
+  std::optional<Manifest> const& repeated() const { return repeated_; }
+
+ private:
+  void compare(Digest expected, Digest actual);
+
+  std::optional<Manifest> newest_;
+  std::optional<Manifest> repeated_;
+  Generation fresh_;
+  std::optional<Generation> decided_;
+  std::size_t lists_left_ = 0;
+  Signal changed_;
+};
+
+// max(every one known + 1, wall clock in ms).
+Generation next_generation(std::optional<Generation> newest_known);
+
+}  // namespace grove

@@ -1,0 +1,102 @@
+#include "coordinator/job.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+#include "base/limits.h"
+#include "coordinator/job_lines.h"
+
+namespace grove {
+namespace {
+
+std::int64_t wall_clock_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+std::string_view to_string(JobKind kind) { return kind == JobKind::store ? "store" : "gather"; }
+
+std::string_view to_string(JobState state) {
+  switch (state) {
+    case JobState::queued: return "queued";
+    case JobState::running: return "running";
+    case JobState::done: return "done";
+    case JobState::failed: return "failed";
+  }
+  return "failed";
+}
+
+Job::Job(asio::any_io_executor executor, std::string id, JobKind kind, std::string identity)
+    : id_(std::move(id)),
+      kind_(kind),
+      identity_(std::move(identity)),
+      changed_(std::move(executor)),
+      started_ms_(wall_clock_ms()),
+      began_(std::chrono::steady_clock::now()),
+      last_line_(began_) {}
+
+void Job::add_line(std::string line) {
+  spdlog::info("{} {}: {}", to_string(kind_), identity_, line);
+  lines_.push_back(std::move(line));
+  last_line_ = std::chrono::steady_clock::now();
+  changed_.notify_all();
+}
+
+void Job::begin() {
+  state_ = JobState::running;
+  began_ = std::chrono::steady_clock::now();
+}
+
+void Job::finish(std::string done_line) {
+  finished_ms_ = wall_clock_ms();
+  state_ = JobState::done;
+  add_line(std::move(done_line));
+}
+
+void Job::fail_with(Error const& error) {
+  finished_ms_ = wall_clock_ms();
+  state_ = JobState::failed;
+  add_line(lines::error(error.message));
+}
+
+double Job::bytes_per_second() const {
+  auto const seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
+  return seconds > 0 ? static_cast<double>(bytes_done_) / seconds : 0.0;
+}
+
+Awaitable<void> Job::report_progress() {
+  while (!is_finished()) {
+    auto const due = last_line_ + limits::progress_period;
+    auto const now = std::chrono::steady_clock::now();
+    if (now >= due) {
+      add_line(lines::progress(bytes_done_, bytes_total_, bytes_per_second()));
+      continue;
+    }
+    auto const rest = std::chrono::duration_cast<std::chrono::milliseconds>(due - now);
+    if (!co_await sleep_for(rest + std::chrono::milliseconds(1))) co_return;
+  }
+}
+
+Awaitable<bool> Job::wait_beyond(std::size_t count) {
+  while (lines_.size() <= count && !is_finished()) {
+    std::ignore = co_await changed_.wait();  // the condition is what counts
+    if (co_await is_cancelled()) co_return false;
+  }
+  co_return true;
+}
+
+Awaitable<bool> Job::wait_finished() {
+  while (!is_finished()) {
+    std::ignore = co_await changed_.wait();  // the condition is what counts
+    if (co_await is_cancelled()) co_return false;
+  }
+  co_return true;
+}
+
+}  // namespace grove

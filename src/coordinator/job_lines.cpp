@@ -1,0 +1,91 @@
+#include "coordinator/job_lines.h"
+
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "base/limits.h"
+
+namespace grove::lines {
+
+std::string megabytes(std::uint64_t bytes) {
+  return fmt::format("{:.1f}", static_cast<double>(bytes) / static_cast<double>(limits::mib));
+}
+
+std::string loaded_tensors(std::uint64_t tensors_count, std::uint64_t bytes,
+                           CheckpointKey const& key, std::uint32_t shards_count) {
+  return fmt::format("Loaded {} tensors ({} MB) from {} — chunking into {} shards", tensors_count,
+                     megabytes(bytes), key.display(), shards_count);
+}
+
+std::string loaded_file(std::uint64_t bytes, CheckpointKey const& key,
+                        std::uint32_t shards_count) {
+  return fmt::format("Loaded 1 file ({} MB) from {} — chunking into {} shards", megabytes(bytes),
+                     key.display(), shards_count);
+}
+
+std::string sent(Rank rank, std::string_view host, std::uint32_t round) {
+  return fmt::format("  ✓ rank {} ({}) [round {}]", rank.value, host, round);
+}
+
+std::string retry(Rank rank, std::size_t retry, std::chrono::seconds delay,
+                  std::string_view cause) {
+  return fmt::format("  ↻ rank {} failed — queuing retry: {} of {} in {} s: {}", rank.value, retry,
+                     limits::retry_delays.size(), delay.count(), cause);
+}
+
+std::string gave_up(Rank rank, std::string_view cause, std::size_t retries) {
+  if (retries == 0) return fmt::format("  ✗ rank {} permanently failed: {}", rank.value, cause);
+  return fmt::format(
+      "  ✗ rank {} permanently failed: {} after {} retries; check that its worker runs", rank.value,
+      cause, retries);
+}
+
+std::string store_done(std::size_t sends, std::size_t wanted, std::uint32_t redundancy,
+                       CheckpointKey const& key) {
+  return fmt::format("Done: {}/{} sends ({}x replicated) → {}", sends, wanted, redundancy,
+                     key.display());
+}
+
+std::string sends_failed(std::size_t failed, std::size_t wanted) {
+  return fmt::format("{}/{} sends failed", failed, wanted);
+}
+
+std::string trying_replica(Rank replica, ShardIndex shard, Rank failed) {
+  return fmt::format("  trying replica rank {} for shard {} (primary rank {} failed)",
+                     replica.value, shard.value, failed.value);
+}
+
+std::string shard_saved(ShardIndex shard, std::filesystem::path const& path) {
+  return fmt::format("  ✓ shard {} — saved → {}", shard.value, path.string());
+}
+
+std::string shard_served(ShardIndex shard, Rank rank, std::string_view host) {
+  return fmt::format("  ✓ shard {} — from rank {} ({})", shard.value, rank.value, host);
+}
+
+std::string merging(std::size_t shards_count, std::filesystem::path const& path) {
+  return fmt::format("Merging {} shards → {}", shards_count, path.string());
+}
+
+std::string gather_done(std::filesystem::path const& path) {
+  return fmt::format("Done: saved → {}", path.string());
+}
+
+std::string shards_failed(std::size_t failed, std::size_t wanted) {
+  return fmt::format("{}/{} shards failed — skipping merge", failed, wanted);
+}
+
+std::string error(std::string_view message) { return fmt::format("ERROR: {}", message); }
+
+std::string progress(std::uint64_t done, std::uint64_t total, double bytes_per_second) {
+  auto const rate = bytes_per_second / static_cast<double>(limits::mib);
+  if (bytes_per_second < 1 || done >= total) {
+    return fmt::format("  … {} of {} MB", megabytes(done), megabytes(total));
+  }
+  auto const left = std::ceil(static_cast<double>(total - done) / bytes_per_second);
+  return fmt::format("  … {} of {} MB, {:.1f} MB/s, {:.0f} s left", megabytes(done),
+                     megabytes(total), rate, left);
+}
+
+}  // namespace grove::lines

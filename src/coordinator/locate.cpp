@@ -1,0 +1,28 @@
+#include "coordinator/locate.h"
+
+#include <utility>
+
+namespace grove {
+
+Awaitable<Result<Manifest>> fetch_manifest(Services const& services, Config const& config,
+                                           GenerationView const& generation) {
+  auto const number = generation.generation.value;
+  if (generation.manifests.empty()) {
+    co_return fail(ErrorKind::not_found, "generation {} is unfinished", number);
+  }
+  if (generation.manifests.size() > 1) {
+    co_return fail(ErrorKind::conflict,
+                   "generation {} has {} different manifests; two coordinators stored at once: "
+                   "store the checkpoint again from one of them",
+                   number, generation.manifests.size());
+  }
+  Result<Manifest> manifest = fail(ErrorKind::not_found, "no holder");
+  for (auto const holder : generation.manifest_holders) {
+    WorkerClient worker(services.http, address_of(config.workers[holder]), {});
+    manifest = co_await worker.get_manifest(generation.manifests.front());
+    if (manifest.has_value()) break;
+  }
+  co_return manifest;
+}
+
+}  // namespace grove

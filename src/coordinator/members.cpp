@@ -1,0 +1,101 @@
+#include "coordinator/members.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "net/parallel.h"
+
+namespace grove {
+namespace {
+
+// Reads go without a lease: they pin nothing.
+std::string const no_job;
+
+Awaitable<void> probe_one(Services const& services, Config const& config, Member& member) {
+  WorkerClient worker(services.http, address_of(config.workers[member.worker_index]), no_job);
+  auto health = co_await worker.health();
+  if (health.has_value()) {
+    member.health = std::move(health).value();
+  } else {
+    member.error = std::move(health).error();
+  }
+}
+
+Awaitable<void> survey_one(Services const& services, Config const& config,
+                           std::optional<CheckpointKey> const& only, Member& member,
+                           ClusterView& view) {
+  co_await probe_one(services, config, member);
+  if (!member.health) co_return;
+  WorkerClient worker(services.http, address_of(config.workers[member.worker_index]), no_job);
+  auto page = co_await worker.inventory(only);
+  if (page.has_error()) {
+    member.health.reset();
+    member.error = std::move(page).error();
+    co_return;
+  }
+  WorkerInventory inventory{.worker_index = member.worker_index, .refs = {}};
+  inventory.refs.reserve(page.value().refs.size());
+  for (auto& report : page.value().refs) {
+    inventory.refs.push_back({.ref = std::move(report.ref),
+                              .is_sound = report.missing_count == 0,
+                              .missing_count = report.missing_count});
+  }
+  view.inventories.push_back(std::move(inventory));
+  for (auto& tombstone : page.value().tombstones) {
+    if (std::find(view.tombstones.begin(), view.tombstones.end(), tombstone) ==
+        view.tombstones.end()) {
+      view.tombstones.push_back(std::move(tombstone));
+    }
+  }
+}
+
+std::vector<Member> members_of(Config const& config) {
+  std::vector<Member> members(config.workers.size());
+  for (std::size_t index = 0; index < members.size(); ++index) members[index].worker_index = index;
+  return members;
+}
+
+}  // namespace
+
+std::size_t ClusterView::alive_count() const {
+  return static_cast<std::size_t>(std::count_if(
+      members.begin(), members.end(), [](Member const& m) { return m.health.has_value(); }));
+}
+
+std::string ClusterView::summary() const {
+  auto text = fmt::format("{} of {} workers answer", alive_count(), members.size());
+  for (auto const& member : members) {
+    if (!member.health) text += "; " + member.error.message;
+  }
+  return text;
+}
+
+WorkerAddress address_of(DeviceConfig const& worker) {
+  return {.rank = worker.rank,
+          .id = {},
+          .endpoint = {.host = worker.ip, .port = worker.port, .name = worker.host}};
+}
+
+Awaitable<std::vector<Member>> probe(Services const& services, Config const& config) {
+  auto members = members_of(config);
+  std::vector<Awaitable<void>> tasks;
+  for (auto& member : members) tasks.push_back(probe_one(services, config, member));
+  co_await run_all(std::move(tasks));
+  co_return members;
+}
+
+Awaitable<ClusterView> survey(Services const& services, Config const& config,
+                              std::optional<CheckpointKey> only) {
+  ClusterView view;
+  view.members = members_of(config);
+  std::vector<Awaitable<void>> tasks;
+  for (auto& member : view.members) {
+    tasks.push_back(survey_one(services, config, only, member, view));
+  }
+  co_await run_all(std::move(tasks));
+  std::sort(view.inventories.begin(), view.inventories.end(),
+            [](auto const& a, auto const& b) { return a.worker_index < b.worker_index; });
+  co_return view;
+}
+
+}  // namespace grove

@@ -1,0 +1,57 @@
+// Who is there, and what each says it holds: the config's workers, asked side by side.
+// Nothing is remembered between two calls: the cluster describes itself.
+// Threads: the coordinator's executor.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "format/key.h"
+#include "net/asio.h"
+#include "net/http_client.h"
+#include "net/offload.h"
+#include "net/task_group.h"
+#include "plan/gather_plan.h"
+#include "transfer/worker_client.h"
+
+namespace grove {
+
+// What every job of one coordinator shares. All of it outlives the jobs.
+struct Services {
+  asio::any_io_executor executor;
+  HttpClient& http;
+  Offload& offload;
+  Semaphore& buffers;  // bytes of chunk bodies held at once, by all jobs together
+  std::string coordinator_id;
+};
+
+struct Member {
+  std::size_t worker_index = 0;  // into the config's workers
+  std::optional<WorkerHealth> health;
+  Error error;  // why not, when there is no health
+};
+
+struct ClusterView {
+  std::vector<Member> members;                // one per worker of the config, in its order
+  std::vector<WorkerInventory> inventories;   // of those that answered
+  std::vector<Tombstone> tombstones;
+
+  std::size_t alive_count() const;
+  // "2 of 4 workers answer; pi4-3 (192.168.1.3:5003): connection refused"
+  std::string summary() const;
+};
+
+WorkerAddress address_of(DeviceConfig const& worker);
+
+// Asks every worker's health.
+Awaitable<std::vector<Member>> probe(Services const& services, Config const& config);
+
+// Health, and the inventory of each that lives; of one identity where given.
+Awaitable<ClusterView> survey(Services const& services, Config const& config,
+                              std::optional<CheckpointKey> only);
+
+}  // namespace grove

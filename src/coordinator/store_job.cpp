@@ -1,0 +1,358 @@
+#include "coordinator/store_job.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+#include "base/limits.h"
+#include "coordinator/job_lines.h"
+#include "coordinator/locate.h"
+#include "format/safetensors.h"
+#include "net/parallel.h"
+
+namespace grove {
+
+StoreJob::StoreJob(Services& services, Config config, CheckpointRequest request,
+                   std::shared_ptr<Job> job)
+    : services_(services),
+      config_(std::move(config)),
+      request_(std::move(request)),
+      job_(std::move(job)) {}
+
+Awaitable<void> StoreJob::run() {
+  job_->begin();
+  auto result = co_await open_request();
+  if (result.has_value()) result = co_await make_plan();
+  if (result.has_value()) result = co_await transfer();
+  if (result.has_value()) result = co_await commit();
+  if (result.has_error()) {
+    job_->fail_with(result.error());
+    co_return;
+  }
+  job_->finish(lines::store_done(copies_.size(), copies_.size(), config_.redundancy, request_.key));
+  co_await forget_superseded();
+}
+
+// --- request ---
+
+Awaitable<Result<void>> StoreJob::open_request() {
+  auto opened = co_await services_.offload.run([&]() -> Result<std::pair<File, FileStamp>> {
+    TRY(auto file, File::open_beneath(config_.ckpt_root, request_.relative));
+    TRY(auto const stamp, file.stamp());
+    file.will_read_in_order();
+    return std::pair{std::move(file), stamp};
+  });
+  if (opened.has_error()) {
+    if (opened.error().kind != ErrorKind::not_found) co_return std::move(opened).error();
+    co_return fail(ErrorKind::not_found, "checkpoint not found: {}", request_.path.string());
+  }
+  auto& [file, stamp] = opened.value();
+  if (stamp.size == 0) {
+    co_return fail(ErrorKind::invalid, "{} is empty; nothing to store", request_.path.string());
+  }
+  stamp_ = stamp;
+  auto const codec = config_.compression == Switch::on ? Codec::zstd : Codec::raw;
+  source_ = std::make_unique<ChunkSource>(std::move(file), codec, services_.offload);
+  job_->set_bytes_total(stamp_.size);
+  co_return ok();
+}
+
+// --- plan ---
+
+Awaitable<Result<void>> StoreJob::make_plan() {
+  if (request_.key.is_safetensors()) {
+    auto planned = co_await services_.offload.run([&]() -> Result<FilePlan> {
+      std::uint64_t offset = 0;
+      auto const reader = [&](std::span<std::byte> bytes) -> Result<std::size_t> {
+        TRY(auto const count, source_->file().read_at(bytes, offset));
+        offset += count;
+        return count;
+      };
+      TRY(auto const layout, parse_safetensors(reader, stamp_.size));
+      return plan_safetensors(layout, config_.n_chunks);
+    });
+    if (planned.has_error()) {
+      co_return fail(planned.error().kind, "{} is not a valid .safetensors file: {}",
+                     request_.path.string(), planned.error().message);
+    }
+    plan_ = std::move(planned).value();
+    job_->add_line(lines::loaded_tensors(plan_.tensors_count, plan_.file_bytes, request_.key,
+                                         config_.n_chunks));
+  } else {
+    plan_ = plan_opaque(stamp_.size, config_.n_chunks);
+    job_->add_line(lines::loaded_file(plan_.file_bytes, request_.key, config_.n_chunks));
+  }
+  CO_TRY(auto const copies,
+         place_copies(config_.n_chunks, config_.workers.size(), config_.redundancy));
+  for (auto const& copy : copies) {
+    copies_.push_back({.copy = copy, .retries = 0, .error = {}});
+    if (std::find(holders_.begin(), holders_.end(), copy.worker_index) == holders_.end()) {
+      holders_.push_back(copy.worker_index);
+    }
+  }
+  co_await find_earlier_generations();
+  co_return ok();
+}
+
+Awaitable<void> StoreJob::find_earlier_generations() {
+  before_ = co_await survey(services_, config_, request_.key);
+  auto const known = generations_of(request_.key, before_.inventories);
+  std::optional<Generation> newest_known;
+  std::optional<Manifest> newest_complete;
+  for (auto const& generation : known) {
+    if (!newest_known) newest_known = generation.generation;
+    if (generation.manifests.empty()) continue;
+    auto manifest = co_await fetch_manifest(services_, config_, generation);
+    if (manifest.has_value()) newest_complete = std::move(manifest).value();
+    break;
+  }
+  for (auto const& tombstone : before_.tombstones) {
+    if (tombstone.key == request_.key && (!newest_known || tombstone.up_to > *newest_known)) {
+      newest_known = tombstone.up_to;
+    }
+  }
+  choice_.emplace(services_.executor, plan_, std::move(newest_complete),
+                  next_generation(newest_known));
+}
+
+WorkerClient StoreJob::client_of(std::size_t worker_index) {
+  auto address = address_of(device(worker_index));
+  // Whoever answered at the start is who must answer to the end.
+  if (auto const& health = before_.members[worker_index].health) address.id = health->id;
+  return WorkerClient(services_.http, std::move(address), job_->id());
+}
+
+// --- transfer ---
+
+void StoreJob::prepare_pushes() {
+  auto const add_progress = [this](std::uint64_t bytes) { job_->add_bytes_done(bytes); };
+  for (std::size_t first = 0; first < copies_.size(); first += config_.redundancy) {
+    auto const shard = copies_[first].copy.shard;
+    std::vector<WorkerClient> clients;
+    for (std::size_t round = 0; round < config_.redundancy; ++round) {
+      clients.push_back(client_of(copies_[first + round].copy.worker_index));
+    }
+    auto const on_retry = [this, first](std::size_t round, RetryNotice const& notice) {
+      auto& outcome = copies_[first + round];
+      outcome.retries = notice.retry;
+      job_->add_line(lines::retry(device(outcome.copy.worker_index).rank, notice.retry,
+                                  notice.delay, notice.error.message));
+    };
+    auto const on_commit = [this, first](std::size_t round, WorkerClient& worker, Digest list) {
+      return commit_copy(copies_[first + round].copy, worker, list);
+    };
+    auto push = std::make_unique<ShardPush>(
+        services_.executor, *source_, plan_.shards[shard.value].chunks, std::move(clients),
+        services_.buffers, PushEvents{.retry = on_retry, .durable = add_progress}, on_commit);
+    push->on_list_known = [this, shard](Digest list) { choice_->shard_list_known(shard, list); };
+    pushes_.push_back(std::move(push));
+  }
+  std::vector<WorkerClient> clients;
+  for (auto const holder : holders_) clients.push_back(client_of(holder));
+  // A holder that is away is already named by its shards' lines.
+  auto const silent = [](std::size_t, RetryNotice const&) {};
+  header_push_ = std::make_unique<ShardPush>(
+      services_.executor, *source_, plan_.header_chunks, std::move(clients), services_.buffers,
+      PushEvents{.retry = silent, .durable = add_progress}, CommitCopy{});
+  header_push_->on_list_known = [this](Digest list) { choice_->header_list_known(list); };
+}
+
+Awaitable<Result<void>> StoreJob::transfer() {
+  prepare_pushes();
+  tasks_.emplace(services_.executor);
+  for (std::size_t index = 0; index < copies_.size(); ++index) {
+    tasks_->spawn("send a copy of " + request_.key.identity(), send_copy(index));
+  }
+  for (std::size_t index = 0; index < holders_.size(); ++index) {
+    tasks_->spawn("send the header of " + request_.key.identity(), send_header(index));
+  }
+  tasks_->spawn("hash " + request_.key.identity(), hash_whole_file());
+  co_await tasks_->wait();
+  if (stopped_for_) co_return *stopped_for_;
+  if (co_await is_cancelled()) {
+    co_return fail(ErrorKind::cancelled,
+                   "the coordinator is stopping; store the checkpoint again to go on");
+  }
+  auto const failed = static_cast<std::size_t>(std::count_if(
+      copies_.begin(), copies_.end(), [](CopyOutcome const& c) { return c.error.has_value(); }));
+  if (failed > 0) {
+    co_return fail(ErrorKind::unavailable, "{}", lines::sends_failed(failed, copies_.size()));
+  }
+  if (headers_failed_ > 0) {
+    co_return fail(ErrorKind::unavailable, "the header could not be sent to {} of {} workers",
+                   headers_failed_, holders_.size());
+  }
+  co_return ok();
+}
+
+Awaitable<void> StoreJob::send_copy(std::size_t index) {
+  auto& outcome = copies_[index];
+  auto& push = *pushes_[index / config_.redundancy];
+  auto const& worker = device(outcome.copy.worker_index);
+  auto result = co_await push.run_copy(outcome.copy.round);
+  if (result.has_value()) {
+    job_->add_line(lines::sent(worker.rank, worker.host, outcome.copy.round));
+    co_return;
+  }
+  outcome.error = result.error();
+  if (push.source_error()) {
+    stop_for(*push.source_error());
+    co_return;
+  }
+  if (outcome.error->kind == ErrorKind::cancelled) co_return;
+  job_->add_line(lines::gave_up(worker.rank, outcome.error->message, outcome.retries));
+  auto const first = copies_.begin() + static_cast<std::ptrdiff_t>(index - outcome.copy.round);
+  bool const all_failed =
+      std::all_of(first, first + static_cast<std::ptrdiff_t>(config_.redundancy),
+                  [](CopyOutcome const& c) { return c.error.has_value(); });
+  if (!all_failed) co_return;
+  // Copies of the other shards may be waiting to learn whether this file's content is new.
+  if (auto read = co_await push.complete_list(); read.has_error()) stop_for(read.error());
+}
+
+Awaitable<void> StoreJob::send_header(std::size_t index) {
+  auto result = co_await header_push_->run_copy(index);
+  if (result.has_value()) co_return;
+  if (header_push_->source_error()) stop_for(*header_push_->source_error());
+  ++headers_failed_;
+}
+
+Awaitable<void> StoreJob::hash_whole_file() {
+  auto digest = co_await source_->hash_file(stamp_.size);
+  if (digest.has_value()) {
+    whole_file_ = digest.value();
+  } else if (digest.error().kind != ErrorKind::cancelled) {
+    stop_for(digest.error());
+  }
+}
+
+void StoreJob::stop_for(Error error) {
+  if (!stopped_for_) stopped_for_ = std::move(error);
+  tasks_->cancel();
+}
+
+Awaitable<Result<std::vector<Digest>>> StoreJob::commit_copy(PlannedCopy copy, WorkerClient& worker,
+                                                             Digest list) {
+  CO_TRY(auto const generation, co_await choice_->wait());
+  Ref const ref{.key = request_.key,
+                .generation = generation,
+                .name = RefName{copy.shard},
+                .target = list};
+  co_return co_await worker.put_ref(ref);
+}
+
+// --- commit ---
+
+Awaitable<Result<void>> StoreJob::commit() {
+  CO_TRY(auto const generation, co_await choice_->wait());
+  manifest_ = choice_->repeated() ? *choice_->repeated() : build_manifest(generation);
+  auto const text = serialize(*manifest_);
+  auto const bytes = std::as_bytes(std::span(text));
+  auto const digest = sha256(text);
+  auto const lacking = co_await on_each_holder(
+      [&](WorkerClient& worker) { return worker.put_manifest(digest, bytes); });
+  if (lacking > 0) {
+    co_return fail(ErrorKind::unavailable, "the manifest could not be sent to {} of {} workers",
+                   lacking, holders_.size());
+  }
+  CO_TRY(co_await check_unchanged());
+  Ref const ref{
+      .key = request_.key, .generation = generation, .name = RefName{}, .target = digest};
+  auto const uncommitted = co_await on_each_holder(
+      [&ref](WorkerClient& worker) -> Awaitable<Result<void>> {
+        CO_TRY(auto const missing, co_await worker.put_ref(ref));
+        if (missing.empty()) co_return ok();
+        co_return fail(ErrorKind::internal, "{}: lost {} chunks of the header; check its disk",
+                       worker.address().endpoint.text(), missing.size());
+      });
+  // Every copy is durable by now. As many manifests as copies keep the promise; fewer do not.
+  if (holders_.size() - uncommitted < config_.redundancy) {
+    co_return fail(ErrorKind::unavailable, "the manifest could not be committed on {} of {} workers",
+                   uncommitted, holders_.size());
+  }
+  co_return ok();
+}
+
+Awaitable<std::size_t> StoreJob::on_each_holder(HolderCall call) {
+  std::size_t failed_count = 0;
+  std::vector<Awaitable<void>> tasks;
+  for (auto const holder : holders_) tasks.push_back(on_holder(holder, call, failed_count));
+  co_await run_all(std::move(tasks));
+  co_return failed_count;
+}
+
+Awaitable<void> StoreJob::on_holder(std::size_t worker_index, HolderCall const& call,
+                                    std::size_t& failed_count) {
+  auto worker = client_of(worker_index);
+  auto const rank = device(worker_index).rank;
+  std::size_t retries = 0;
+  auto const attempt = [&]() { return call(worker); };
+  auto const on_retry = [&](RetryNotice const& notice) {
+    retries = notice.retry;
+    job_->add_line(lines::retry(rank, notice.retry, notice.delay, notice.error.message));
+  };
+  auto const result = co_await with_retries(attempt, on_retry);
+  if (result.has_value()) co_return;
+  ++failed_count;
+  job_->add_line(lines::gave_up(rank, result.error().message, retries));
+}
+
+Awaitable<Result<void>> StoreJob::check_unchanged() {
+  auto const same = co_await services_.offload.run([&]() -> Result<bool> {
+    TRY(auto const open_file, source_->file().stamp());
+    TRY(auto const at_path, stamp_beneath(config_.ckpt_root, request_.relative));
+    return open_file == stamp_ && at_path == stamp_;
+  });
+  if (same.has_value() && same.value()) co_return ok();
+  co_return changed_while_stored(request_.path);
+}
+
+Manifest StoreJob::build_manifest(Generation generation) const {
+  GROVE_ASSERT(whole_file_ && header_push_->list());
+  Manifest manifest;
+  manifest.identity = request_.key.identity();
+  manifest.generation = generation;
+  manifest.kind = plan_.kind;
+  manifest.file_bytes = plan_.file_bytes;
+  manifest.header_bytes = plan_.header_bytes;
+  manifest.tensors_count = plan_.tensors_count;
+  manifest.mtime_ns = stamp_.mtime_ns;
+  manifest.mode = stamp_.mode;
+  manifest.redundancy = config_.redundancy;
+  manifest.sha256 = *whole_file_;
+  manifest.header_list = sha256(serialize(*header_push_->list()).span());
+  for (std::size_t index = 0; index < plan_.shards.size(); ++index) {
+    auto const& shard = plan_.shards[index];
+    manifest.shards.push_back({.begin = shard.begin,
+                               .end = shard.end,
+                               .tensors_count = shard.tensors_count,
+                               .list = sha256(serialize(*pushes_[index]->list()).span())});
+  }
+  return manifest;
+}
+
+// What a store that was cut off left behind: refs of older generations without a manifest. Their
+// chunks are kept or collected by their own merits.
+Awaitable<void> StoreJob::forget_superseded() {
+  for (auto const& inventory : before_.inventories) {
+    auto worker = client_of(inventory.worker_index);
+    for (auto const& held : inventory.refs) {
+      bool const is_complete =
+          std::any_of(before_.inventories.begin(), before_.inventories.end(), [&](auto const& other) {
+            return std::any_of(other.refs.begin(), other.refs.end(), [&](HeldRef const& ref) {
+              return !ref.ref.name.shard && ref.ref.generation == held.ref.generation;
+            });
+          });
+      if (is_complete || held.ref.generation >= manifest_->generation) continue;
+      auto const forgotten = co_await worker.delete_ref(held.ref, services_.coordinator_id, {});
+      if (forgotten.has_error()) {
+        spdlog::warn("{}: an unfinished generation stays until it is collected: {}",
+                     request_.key.identity(), forgotten.error().message);
+      }
+    }
+  }
+}
+
+}  // namespace grove

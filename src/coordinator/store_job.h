@@ -1,0 +1,94 @@
+// A store, from the request to the commit: request → plan → transfer → commit.
+//
+// Promise: the line "Done: …" comes after every shard has all its copies, durable, and the manifest
+// is on every holder; a store that ends with "ERROR: …" leaves the previous generation as the one
+// that a gather gives. A file that changes meanwhile is an error, never a torn copy.
+// Threads: the coordinator's executor.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "base/file.h"
+#include "coordinator/checkpoint_request.h"
+#include "coordinator/generation_choice.h"
+#include "coordinator/job.h"
+#include "coordinator/members.h"
+#include "plan/placement.h"
+#include "plan/shards.h"
+#include "transfer/chunk_source.h"
+#include "transfer/push.h"
+
+namespace grove {
+
+// What became of one copy of one shard. Partial failure is data: the job decides what it means.
+struct CopyOutcome {
+  PlannedCopy copy;
+  std::size_t retries = 0;
+  std::optional<Error> error;
+};
+
+class StoreJob {
+ public:
+  // `services` must outlive the job.
+  StoreJob(Services& services, Config config, CheckpointRequest request, std::shared_ptr<Job> job);
+
+  // Runs to the end; the outcome is the job's last line.
+  Awaitable<void> run();
+
+ private:
+  Awaitable<Result<void>> open_request();
+  Awaitable<Result<void>> make_plan();
+  Awaitable<Result<void>> transfer();
+  Awaitable<Result<void>> commit();
+  Awaitable<void> forget_superseded();
+
+  Awaitable<void> find_earlier_generations();
+  void prepare_pushes();
+  Awaitable<Result<std::vector<Digest>>> commit_copy(PlannedCopy copy, WorkerClient& worker,
+                                                     Digest list);
+  Awaitable<void> send_copy(std::size_t index);
+  Awaitable<void> send_header(std::size_t index);
+  Awaitable<void> hash_whole_file();
+  void stop_for(Error error);
+  Awaitable<Result<void>> check_unchanged();
+  Manifest build_manifest(Generation generation) const;
+  // Runs `call` on every holder, with retries; returns on how many it failed for good.
+  using HolderCall = std::function<Awaitable<Result<void>>(WorkerClient&)>;
+  Awaitable<std::size_t> on_each_holder(HolderCall call);
+  Awaitable<void> on_holder(std::size_t worker_index, HolderCall const& call,
+                            std::size_t& failed_count);
+  WorkerClient client_of(std::size_t worker_index);
+  DeviceConfig const& device(std::size_t worker_index) const {
+    return config_.workers[worker_index];
+  }
+
+  Services& services_;
+  Config config_;
+  CheckpointRequest request_;
+  std::shared_ptr<Job> job_;
+
+  // request
+  std::unique_ptr<ChunkSource> source_;
+  FileStamp stamp_;
+  // plan
+  FilePlan plan_;
+  std::vector<CopyOutcome> copies_;   // by shard, then round
+  std::vector<std::size_t> holders_;  // the workers that get anything, each once
+  ClusterView before_;                // what the workers held when the store began
+  std::optional<GenerationChoice> choice_;
+  // transfer
+  std::vector<std::unique_ptr<ShardPush>> pushes_;  // by shard
+  std::unique_ptr<ShardPush> header_push_;
+  std::optional<TaskGroup> tasks_;
+  std::optional<Error> stopped_for_;
+  std::optional<Digest> whole_file_;
+  std::size_t headers_failed_ = 0;
+  std::optional<Manifest> manifest_;
+};
+
+}  // namespace grove

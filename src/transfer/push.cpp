@@ -1,0 +1,240 @@
+#include "transfer/push.h"
+
+#include <algorithm>
+#include <tuple>
+#include <unordered_set>
+
+#include "base/limits.h"
+#include "net/parallel.h"
+
+namespace grove {
+namespace {
+
+Error cancelled() { return fail(ErrorKind::cancelled, "the store was stopped"); }
+
+}  // namespace
+
+Awaitable<Result<void>> with_retries(std::function<Awaitable<Result<void>>()> attempt,
+                                     std::function<void(RetryNotice const&)> on_retry) {
+  for (std::size_t retry = 1;; ++retry) {
+    Result<void> result = co_await attempt();
+    if (co_await is_cancelled()) co_return cancelled();
+    if (result.has_value() || !is_retryable(result.error().kind) ||
+        retry > limits::retry_delays.size()) {
+      co_return result;
+    }
+    auto const delay = limits::retry_delays[retry - 1];
+    on_retry(RetryNotice{retry, delay, std::move(result).error()});
+    if (!co_await sleep_for(delay)) co_return cancelled();
+  }
+}
+
+ShardPush::ShardPush(asio::any_io_executor executor, ChunkSource& source,
+                     std::vector<ChunkSlice> slices, std::vector<WorkerClient> copies,
+                     Semaphore& buffers, PushEvents events, CommitCopy commit)
+    : source_(source),
+      slices_(std::move(slices)),
+      copies_(std::move(copies)),
+      progress_(copies_.size()),
+      buffers_(buffers),
+      events_(std::move(events)),
+      commit_(std::move(commit)),
+      changed_(executor) {
+  for (std::size_t index = 0; index < slices_.size(); ++index) {
+    auto const bytes = slices_[index].bytes;
+    if (windows_.empty() || windows_.back().bytes + bytes > limits::window_bytes_max) {
+      windows_.push_back({.first = index, .last = index, .bytes = 0});
+    }
+    windows_.back().last = index + 1;
+    windows_.back().bytes += bytes;
+  }
+  chunks_.reserve(slices_.size());
+}
+
+Awaitable<Result<void>> ShardPush::run_copy(std::size_t copy) {
+  if (windows_.empty()) finish_list();
+  auto result = co_await with_retries(
+      [this, copy]() -> Awaitable<Result<void>> {
+        auto outcome = co_await attempt(copy);
+        // A copy that is not at work must not be waited for.
+        if (outcome.has_error()) progress_[copy].phase = CopyPhase::waiting;
+        changed_.notify_all();
+        co_return outcome;
+      },
+      [this, copy](RetryNotice const& notice) { events_.retry(copy, notice); });
+  progress_[copy].phase = result.has_value() ? CopyPhase::done : CopyPhase::failed;
+  changed_.notify_all();
+  co_return result;
+}
+
+Awaitable<Result<void>> ShardPush::attempt(std::size_t self) {
+  progress_[self] = {.phase = CopyPhase::running, .windows_acked = 0};
+  changed_.notify_all();
+  auto& worker = copies_[self];
+  CO_TRY(co_await worker.health());
+  std::uint64_t unsynced_bytes = 0;
+  while (progress_[self].windows_acked < windows_.size()) {
+    auto const source = choose_window_source(progress_, self);
+    if (source.action == WindowAction::wait) {
+      std::ignore = co_await changed_.wait();  // the decision is made anew either way
+      if (co_await is_cancelled()) co_return cancelled();
+      continue;
+    }
+    auto const window = windows_[progress_[self].windows_acked];
+    if (unsynced_bytes + window.bytes > limits::sync_bytes_max) {
+      CO_TRY(co_await sync(self));
+      unsynced_bytes = 0;
+    }
+    CO_TRY(co_await move_window(self, source, window));
+    unsynced_bytes += window.bytes;
+    ++progress_[self].windows_acked;
+    changed_.notify_all();
+  }
+  CO_TRY(co_await sync(self));
+  GROVE_ASSERT(list_.has_value());
+  CO_TRY(co_await worker.put_list(list_digest_, list_bytes_.span()));
+  if (!commit_) co_return ok();
+  CO_TRY(auto lacking, co_await commit_(self, worker, list_digest_));
+  if (lacking.empty()) co_return ok();
+  CO_TRY(co_await push_missing(self, std::move(lacking)));
+  CO_TRY(lacking, co_await commit_(self, worker, list_digest_));
+  if (lacking.empty()) co_return ok();
+  co_return fail(ErrorKind::internal, "{}: lost {} chunks that it had acknowledged; check its disk",
+                 worker.address().endpoint.text(), lacking.size());
+}
+
+Awaitable<Result<void>> ShardPush::move_window(std::size_t self, WindowSource from, Window window) {
+  if (from.action == WindowAction::pull) {
+    co_return co_await pull_window(self, from.pull_from, window);
+  }
+  co_return co_await push_window(self, window);
+}
+
+Awaitable<Result<void>> ShardPush::push_window(std::size_t self, Window window) {
+  if (window.last <= chunks_.size()) {  // read before: only what is lacking is read again
+    auto const digests = digests_of(window);
+    CO_TRY(auto missing, co_await copies_[self].missing(digests));
+    if (missing.empty()) co_return ok();
+    co_return co_await push_missing(self, std::move(missing));
+  }
+  CO_TRY(auto permit, co_await buffers_.acquire(window.bytes));
+  CO_TRY(auto chunks, co_await read_window(window));
+  auto const digests = digests_of(window);
+  CO_TRY(auto const missing, co_await copies_[self].missing(digests));
+  co_return co_await send(self, chunks, missing);
+}
+
+Awaitable<Result<void>> ShardPush::pull_window(std::size_t self, std::size_t from, Window window) {
+  auto const digests = digests_of(window);
+  auto const address = copies_[from].address();
+  auto const outcomes = co_await copies_[self].pull(address, digests);
+  std::vector<Digest> lacking;
+  for (auto const& outcome : outcomes) {
+    if (outcome.error) lacking.push_back(outcome.chunk);
+  }
+  if (lacking.empty()) co_return ok();
+  if (co_await is_cancelled()) co_return cancelled();
+  co_return co_await push_missing(self, std::move(lacking));
+}
+
+Awaitable<Result<void>> ShardPush::push_missing(std::size_t self, std::vector<Digest> digests) {
+  std::unordered_set<Digest> wanted(digests.begin(), digests.end());
+  for (std::size_t index = 0; index < chunks_.size() && !wanted.empty(); ++index) {
+    if (wanted.erase(chunks_[index].digest) == 0) continue;
+    Window const one{.first = index, .last = index + 1, .bytes = slices_[index].bytes};
+    CO_TRY(auto permit, co_await buffers_.acquire(one.bytes));
+    CO_TRY(auto chunks, co_await read_window(one));
+    std::vector<Digest> const digest{chunks_[index].digest};
+    CO_TRY(co_await send(self, chunks, digest));
+  }
+  co_return ok();
+}
+
+Awaitable<Result<void>> ShardPush::send(std::size_t self, std::vector<SealedChunk> const& chunks,
+                                        std::vector<Digest> const& wanted) {
+  std::unordered_set<Digest> left(wanted.begin(), wanted.end());
+  std::vector<SealedChunk const*> queue;
+  for (auto const& chunk : chunks) {
+    if (left.erase(chunk.ref.digest) > 0) queue.push_back(&chunk);
+  }
+  std::size_t next = 0;
+  Result<void> outcome = ok();
+  auto const lane = [&]() -> Awaitable<void> {
+    while (next < queue.size() && outcome.has_value()) {
+      auto const* chunk = queue[next++];
+      auto sent = co_await copies_[self].put_chunk(chunk->ref.digest, chunk->encoded.span());
+      if (sent.has_error() && outcome.has_value()) outcome = std::move(sent);
+    }
+  };
+  std::vector<Awaitable<void>> lanes;
+  for (std::size_t i = 0; i < std::min(queue.size(), limits::sends_in_flight_max); ++i) {
+    lanes.push_back(lane());
+  }
+  co_await run_all(std::move(lanes));
+  co_return outcome;
+}
+
+Awaitable<Result<std::vector<SealedChunk>>> ShardPush::read_window(Window window) {
+  std::span<ChunkSlice const> const slices(slices_);
+  auto chunks = co_await source_.read(slices.subspan(window.first, window.last - window.first));
+  if (chunks.has_value()) {
+    if (auto recorded = record(window.first, chunks.value()); recorded.has_error()) {
+      chunks = std::move(recorded).error();
+    }
+  }
+  if (chunks.has_error()) source_error_ = chunks.error();
+  co_return chunks;
+}
+
+Result<void> ShardPush::record(std::size_t first, std::vector<SealedChunk> const& chunks) {
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    auto const index = first + i;
+    if (index < chunks_.size()) {
+      if (chunks_[index] != chunks[i].ref) return changed_while_stored(source_.file().path());
+    } else {
+      GROVE_ASSERT(index == chunks_.size());
+      chunks_.push_back(chunks[i].ref);
+    }
+  }
+  if (chunks_.size() == slices_.size()) finish_list();
+  return ok();
+}
+
+void ShardPush::finish_list() {
+  if (list_) return;
+  list_ = ShardList{.file_offset = slices_.empty() ? 0 : slices_.front().offset, .chunks = chunks_};
+  list_bytes_ = serialize(*list_);
+  list_digest_ = sha256(list_bytes_.span());
+  if (on_list_known) on_list_known(list_digest_);
+}
+
+Awaitable<Result<void>> ShardPush::complete_list() {
+  if (windows_.empty()) finish_list();
+  for (auto const& window : windows_) {
+    if (window.last <= chunks_.size()) continue;
+    CO_TRY(auto permit, co_await buffers_.acquire(window.bytes));
+    CO_TRY(co_await read_window(window));
+  }
+  co_return ok();
+}
+
+Awaitable<Result<void>> ShardPush::sync(std::size_t self) {
+  CO_TRY(co_await copies_[self].sync());
+  std::uint64_t bytes = 0;
+  for (; windows_durable_ < progress_[self].windows_acked; ++windows_durable_) {
+    bytes += windows_[windows_durable_].bytes;
+  }
+  if (bytes > 0) events_.durable(bytes);
+  co_return ok();
+}
+
+std::vector<Digest> ShardPush::digests_of(Window window) const {
+  std::vector<Digest> digests;
+  std::unordered_set<Digest> seen;
+  for (std::size_t index = window.first; index < window.last; ++index) {
+    if (seen.insert(chunks_[index].digest).second) digests.push_back(chunks_[index].digest);
+  }
+  return digests;
+}
+
+}  // namespace grove

@@ -1,0 +1,113 @@
+// One shard's way to all its copies, window by window: "which of these do you lack?", then send;
+// the other copies pull what one of them has (plan/window_source.h decides), and what a pull cannot
+// get is sent from the file. The only retry loop for stores: one try and six retries per copy.
+//
+// A window's chunks are in memory only while it is sent. Other copies learn of a window as soon as
+// it is acknowledged; durability is asked for every sync_bytes_max and at the end.
+// Not here: what a copy means and when it becomes visible (the job's commit), lines for people.
+// Threads: the job's executor. All tasks of one ShardPush must have ended before it does.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "format/manifest.h"
+#include "net/asio.h"
+#include "net/task_group.h"
+#include "plan/shards.h"
+#include "plan/window_source.h"
+#include "transfer/chunk_source.h"
+#include "transfer/worker_client.h"
+
+namespace grove {
+
+struct RetryNotice {
+  std::size_t retry = 0;  // from 1
+  std::chrono::seconds delay{};
+  Error error;
+};
+
+// What a push tells its job. Called on the job's executor.
+struct PushEvents {
+  std::function<void(std::size_t copy, RetryNotice const& notice)> retry;
+  // These many bytes of the shard are, for the first time, durable on some copy.
+  std::function<void(std::uint64_t bytes)> durable;
+};
+
+// Makes a copy visible once all its chunks and its shard list are durable on the worker; answers
+// with the chunks that the worker turned out to lack, which are then sent again.
+using CommitCopy = std::function<Awaitable<Result<std::vector<Digest>>>(
+    std::size_t copy, WorkerClient& worker, Digest list)>;
+
+// Runs `attempt` up to 1 + retry_delays.size() times while its error is retryable. The error of a
+// try that will be repeated goes to `on_retry`; the last one is returned.
+// Fails: as the attempt; cancelled.
+Awaitable<Result<void>> with_retries(std::function<Awaitable<Result<void>>()> attempt,
+                                     std::function<void(RetryNotice const&)> on_retry);
+
+class ShardPush {
+ public:
+  // `source` and `buffers` must outlive the push. `file_offset` is where the first slice begins.
+  ShardPush(asio::any_io_executor executor, ChunkSource& source, std::vector<ChunkSlice> slices,
+            std::vector<WorkerClient> copies, Semaphore& buffers, PushEvents events,
+            CommitCopy commit);
+
+  // Brings the copy to its worker, with retries; returns when it is durable and committed, or has
+  // failed for good. Run one task per copy, side by side.
+  // Fails: conflict (the file changed), or what the last try said; cancelled.
+  Awaitable<Result<void>> run_copy(std::size_t copy);
+
+  // Reads what no copy could be sent, so that the shard's content is known all the same.
+  Awaitable<Result<void>> complete_list();
+
+  // The shard list, once every window has been read.
+  std::optional<ShardList> const& list() const { return list_; }
+  // Why the file itself could not be read, or that it changed: no retry can mend it.
+  std::optional<Error> const& source_error() const { return source_error_; }
+  // Called when list() becomes known; set before any task runs.
+  std::function<void(Digest list)> on_list_known;
+
+ private:
+  struct Window {
+    std::size_t first = 0;  // chunk indexes, half-open
+    std::size_t last = 0;
+    std::uint64_t bytes = 0;
+  };
+
+  Awaitable<Result<void>> attempt(std::size_t self);
+  Awaitable<Result<void>> move_window(std::size_t self, WindowSource from, Window window);
+  Awaitable<Result<void>> push_window(std::size_t self, Window window);
+  Awaitable<Result<void>> pull_window(std::size_t self, std::size_t from, Window window);
+  Awaitable<Result<void>> push_missing(std::size_t self, std::vector<Digest> digests);
+  Awaitable<Result<void>> send(std::size_t self, std::vector<SealedChunk> const& chunks,
+                               std::vector<Digest> const& wanted);
+  Awaitable<Result<std::vector<SealedChunk>>> read_window(Window window);
+  Awaitable<Result<void>> sync(std::size_t self);
+  Result<void> record(std::size_t first, std::vector<SealedChunk> const& chunks);
+  void finish_list();
+  std::vector<Digest> digests_of(Window window) const;
+
+  ChunkSource& source_;
+  std::vector<ChunkSlice> slices_;
+  std::vector<Window> windows_;
+  std::vector<WorkerClient> copies_;
+  std::vector<CopyProgress> progress_;
+  Semaphore& buffers_;
+  PushEvents events_;
+  CommitCopy commit_;
+  Signal changed_;
+  std::vector<ChunkRef> chunks_;  // known so far: windows are first read in order
+  std::optional<Error> source_error_;
+  std::optional<ShardList> list_;
+  Digest list_digest_;
+  Buffer list_bytes_;
+  std::size_t windows_durable_ = 0;  // on some copy
+};
+
+}  // namespace grove
