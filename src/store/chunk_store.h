@@ -32,26 +32,36 @@ class ChunkStore {
 
   // Keeps one encoded chunk. Idempotent: a chunk already here is not written again.
   // The chunk is readable at once but survives power loss only after the next sync().
-  // Fails: corrupt (does not decode to `digest`), exhausted (disk full; nothing is left behind).
+  // Fails: corrupt (does not decode to `digest`), exhausted (disk full; nothing is left behind),
+  // internal (an earlier sync failed, see sync()).
   Result<void> put(Digest const& digest, std::span<std::byte const> encoded);
 
   // The encoded chunk, checked against its checksum (not its name: the receiver does that).
   // Fails: not_found; corrupt: it is moved to quarantine/ and counts as absent from then on.
   Result<Buffer> get(Digest const& digest);
+  // Reads it from the disk, not from the page cache, and proves its name. Returns the bytes read.
+  // Fails as get() does.
+  Result<std::uint64_t> verify(Digest const& digest);
 
+  // A file no longer than a chunk's header counts as absent.
   bool has(Digest const& digest) const;
   // Those of `digests` that are not here, in their order, without repeats.
   std::vector<Digest> missing(std::span<Digest const> digests) const;
 
   // Makes every chunk that was put before the call durable, whoever put it.
   // A failure is final: the disk did not take what it was given, so nothing written since the last
-  // good sync is trusted; the process must say so and start again from the disk.
+  // good sync is trusted: every later put and sync is `internal` too, and the process must say so
+  // and start again from the disk.
   Result<void> sync();
+  bool is_poisoned() const;
 
   // Removes a chunk (collection). Removing what is not there is fine.
   Result<void> remove(Digest const& digest);
+  // Grows whenever a chunk went away, so that "none is missing" may be remembered until then.
+  std::uint64_t removals_count() const;
 
-  // One of the 256 folders: what lies there, with its size on disk and its age. Durable chunks only.
+  // One of the 256 folders: what lies there, with its size on disk and its age. Durable chunks
+  // only.
   struct StoredChunk {
     Digest digest;
     std::uint64_t bytes_on_disk = 0;
@@ -65,6 +75,9 @@ class ChunkStore {
 
  private:
   struct State;
+  // Reads a chunk that looked damaged once more, alone, and quarantines it if it still is.
+  Result<Buffer> read_again_or_quarantine(Digest const& digest);
+
   std::unique_ptr<State> state_;
 };
 

@@ -3,48 +3,27 @@
 // nothing is swept for one whole grace period, since leases do not survive a restart.
 // Unfinished generations (shard refs without a manifest) older than the grace period are dropped
 // when a newer complete generation of the same identity is here.
-// Threads: any; Leases locks itself; sweep() blocks on the disk and takes the collector's lock one
-// folder at a time.
+//
+// Beside a store that is running: refs may be put while a sweep goes on. The marks only grow, and
+// under the collector's lock, which put_ref holds from its check to its ref, all refs there are
+// have been marked before anything is removed. So a ref is either marked, or its check comes after
+// the removal and sees what is gone. Threads: any; sweep() blocks on the disk and takes the
+// collector's lock one folder at a time.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <map>
 #include <mutex>
-#include <set>
-#include <span>
-#include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "base/digest.h"
 #include "base/error.h"
 #include "store/chunk_store.h"
+#include "store/leases.h"
 #include "store/ref_store.h"
 
 namespace grove {
-
-// The chunks that running jobs rely on. A lease ends `lease_period` after the job's last call,
-// on the monotonic clock.
-class Leases {
- public:
-  using Clock = std::chrono::steady_clock;
-  explicit Leases(Clock::duration period) : period_(period) {}
-
-  // Pins `digests` for `job` and renews all the job's pins. An empty span only renews.
-  void pin(std::string const& job, std::span<Digest const> digests, Clock::time_point now);
-  bool is_pinned(Digest const& digest, Clock::time_point now) const;
-  // Forgets leases that have ended; returns the number of jobs left.
-  std::size_t expire(Clock::time_point now);
-
- private:
-  struct Lease {
-    std::set<Digest> digests;
-    Clock::time_point ends;
-  };
-  Clock::duration period_;
-  mutable std::mutex mutex_;
-  std::map<std::string, Lease> leases_;
-};
 
 struct SweepReport {
   std::uint64_t chunks_removed = 0;
@@ -55,20 +34,36 @@ struct SweepReport {
 
 class Collector {
  public:
+  // `started` is when this process began to keep leases.
   Collector(DataFolder const& folder, ChunkStore& chunks, RefStore& refs, Leases& leases,
-            std::chrono::seconds grace);
+            std::chrono::seconds grace, Leases::Clock::time_point started = Leases::Clock::now());
 
-  // One whole mark and sweep. Idempotent; safe beside puts and stores.
+  // One whole mark and sweep. Idempotent; safe beside puts, stores and another sweep.
   // Also empties trash/ of what is older than the grace period.
+  // Fails: not_found, corrupt (a list or manifest that a ref names cannot be read: its chunks are
+  // unknown, so none is removed until it is put again), internal.
   Result<SweepReport> sweep();
 
  private:
+  // What the refs reach, as of one version of them.
+  struct Marks {
+    std::uint64_t refs_version = 0;
+    std::unordered_set<Digest> targets;
+    std::vector<Digest> chunks, lists, manifests;  // sorted
+  };
+
+  Result<void> mark(Marks& marks) const;
+  Result<void> sweep_chunks(Marks& marks, std::int64_t written_by_ns, SweepReport& report);
+  Result<void> sweep_objects(Marks& marks, std::int64_t written_by_ns, SweepReport& report);
+  Result<void> sweep_trash(std::int64_t trashed_by_ns) const;
+
   DataFolder const& folder_;
   ChunkStore& chunks_;
   RefStore& refs_;
   Leases& leases_;
   std::chrono::seconds grace_;
   Leases::Clock::time_point started_;
+  std::mutex sweep_mutex_;  // one sweep at a time: another would remove lists this one reads
 };
 
 }  // namespace grove

@@ -7,10 +7,14 @@
 // One process per folder. A folder of another rank or a newer format is refused; an empty one is
 // taken for a new disk only when told, since an unmounted disk must not look like a fresh one.
 // Opening sweeps tmp/ and makes everything that was written before durable (syncfs).
-// Threads: open once; the accessors are safe from any thread. Blocking.
+// Temporary files lie in tmp/ alone, so that a crash leaves none elsewhere.
+// Threads: open once; all else is safe from any thread. Blocking.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 
 #include "base/config.h"
@@ -25,8 +29,9 @@ class DataFolder {
  public:
   static constexpr std::uint32_t format_version = 1;
 
-  // Fails: conflict (another process holds it), invalid (another rank, a newer format, an empty
-  // folder that was not to be adopted; the message says to pass --new).
+  // An empty folder is one without identity.json and without any folder of ours, or none at all.
+  // Fails: conflict (another process holds it), invalid (another rank, a newer format, damaged, an
+  // empty folder that was not to be adopted; the message says to pass --new).
   static Result<DataFolder> open(std::filesystem::path const& root, Rank rank, EmptyFolder empty);
 
   std::filesystem::path const& root() const { return root_; }
@@ -42,6 +47,14 @@ class DataFolder {
   std::filesystem::path quarantine() const { return root_ / "quarantine"; }
   std::filesystem::path trash() const { return root_ / "trash"; }
   std::filesystem::path tmp() const { return root_ / "tmp"; }
+  std::filesystem::path expected() const { return root_ / "expected.json"; }
+
+  // Writes a file of this folder durably, by way of tmp/. An existing one is replaced.
+  Result<void> write(std::filesystem::path const& path, std::span<std::byte const> bytes) const;
+  // Moves a file of this folder to quarantine/ or trash/, durably. There its name tells where it
+  // was: its path beneath root() with "-" for "/". Moving what is not there is fine.
+  Result<void> move_to_quarantine(std::filesystem::path const& path) const;
+  Result<void> move_to_trash(std::filesystem::path const& path) const;
 
  private:
   DataFolder(std::filesystem::path root, Rank rank, std::string id, FileLock lock);

@@ -1,7 +1,9 @@
 // What one worker says it holds: shard lists, manifests and the refs that name them, tombstones,
 // the list of what should exist. One of the only two places that make something visible (the other
 // is transfer/checkpoint_writer.h): a ref is written last, durably, when all it names is durable.
-// A small index of refs is kept in memory, read at start; lists and chunks are not scanned.
+// A small index of refs is kept in memory (store/ref_index.h), read at start; lists and chunks are
+// not scanned.
+// The files: store/ref_files.h, store/object_store.h. Not here: what may go (store/collector.h).
 // Format: docs/formats.md. Threads: any; calls block on the disk.
 #pragma once
 
@@ -25,9 +27,17 @@ namespace grove {
 
 struct InventoryEntry {
   Ref ref;
-  std::uint64_t missing_count = 0;   // chunks it names that are not here
-  std::uint64_t bytes = 0;           // raw bytes of its list (a manifest ref: of the header list)
+  // Chunks it names that are not here; 1 where its list or manifest itself cannot be read.
+  std::uint64_t missing_count = 0;
+  std::uint64_t bytes = 0;  // raw bytes of its list (a manifest ref: of the header list)
   std::optional<std::int64_t> verified_ms;  // wall clock of the last scrub that read all of it
+};
+
+// What one ref leads to on this worker: its list (a manifest ref: the header's) and that one's
+// chunks.
+struct RefReach {
+  Digest list;
+  std::vector<ChunkRef> chunks;
 };
 
 // The outcome of put_ref when chunks are lacking: they are to be sent again.
@@ -41,8 +51,8 @@ class RefStore {
   static Result<std::unique_ptr<RefStore>> open(DataFolder const& folder, ChunkStore& chunks);
   ~RefStore();
 
-  // Keeps an immutable object durably. Idempotent. Fails: corrupt (bytes do not hash to `digest`),
-  // invalid (do not parse), exhausted.
+  // Keeps an immutable object durably. Idempotent; a damaged one is mended. Fails: corrupt (bytes
+  // do not hash to `digest`), invalid (do not parse), exhausted.
   Result<void> put_list(Digest const& digest, std::span<std::byte const> bytes);
   Result<void> put_manifest(Digest const& digest, std::span<std::byte const> bytes);
   // Fails: not_found, corrupt (no longer matches its name; quarantined).
@@ -50,6 +60,9 @@ class RefStore {
   Result<Buffer> manifest_bytes(Digest const& digest) const;
   Result<ShardList> list(Digest const& digest) const;
   Result<Manifest> manifest(Digest const& digest) const;
+  // Fails: not_found, corrupt (its list or manifest), invalid (the manifest is of another identity
+  // or generation).
+  Result<RefReach> reach(Ref const& ref) const;
 
   // The commit of one copy (or, for the manifest, of a generation). Syncs the chunk store, then
   // checks under the collector's lock that the list (or manifest and header list) and every chunk
@@ -76,13 +89,28 @@ class RefStore {
                           RefName const& name) const;
   // All refs, for the collector.
   std::vector<Ref> all_refs() const;
+  // Grows with every ref put or removed, so that who has seen all of them need not look again.
+  std::uint64_t refs_version() const;
 
-  // Records that all chunks of the ref were re-read and match, or that some do not.
-  void mark_verified(Ref const& ref, std::int64_t verified_ms);
+  // Records that all chunks of the ref were re-read and match, or (none) that some do not. Kept in
+  // memory: after a restart nothing counts as verified.
+  void mark_verified(Ref const& ref, std::optional<std::int64_t> verified_ms);
 
+  // For the collector. Forgets the refs of generations without a manifest here, all of them written
+  // at or before `written_by_ns`, where a newer generation of the identity has one; returns how
+  // many.
+  Result<std::uint64_t> drop_unfinished(std::int64_t written_by_ns);
+  // For the collector, which holds its lock. Removes lists and manifests that are not among these
+  // (sorted) and were written at or before `written_by_ns`; returns how many.
+  Result<std::uint64_t> remove_other_objects(std::span<Digest const> lists,
+                                             std::span<Digest const> manifests,
+                                             std::int64_t written_by_ns);
+
+  // "Forgotten up to this generation": a later one for the same identity replaces it, an earlier
+  // one changes nothing. Refs that are here stay until they are removed.
   Result<void> put_tombstone(Tombstone const& tombstone);
   std::vector<Tombstone> tombstones() const;
-  // What file_sync says should exist: kept as it came (checked JSON), durable.
+  // What file_sync says should exist: kept as it came (checked JSON), durable. Fails: invalid.
   Result<void> put_expected(std::span<std::byte const> json);
 
   // Held by put_ref while it checks and writes, and by the collector for each folder it sweeps.

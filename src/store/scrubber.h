@@ -1,8 +1,8 @@
-// Re-reads what one worker holds and compares it with its names. Disks lose bytes silently (Bairavasundaram
-// et al., FAST 2008: latent checksum mismatches on 0.86 % of SATA disks in 17 months), so two copies
-// are two copies only while somebody reads them. Damage goes to quarantine/ and counts as absent.
-// Not here: mending (a later repair), pacing (worker/upkeep.h).
-// Threads: any; blocks on the disk.
+// Re-reads what one worker holds and compares it with its names. Disks lose bytes silently
+// (Bairavasundaram et al., FAST 2008: latent checksum mismatches on 0.86 % of SATA disks in 17
+// months), so two copies are two copies only while somebody reads them. Damage goes to quarantine/
+// and counts as absent. Not here: mending (a later repair), pacing (worker/upkeep.h). Threads: any;
+// blocks on the disk.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,10 @@ struct ScrubReport {
 };
 
 // Reads every chunk that some ref names, dropping it from the page cache first, decodes it and
-// proves its SHA-256. `keep_going` is asked between chunks; false ends early.
+// proves its SHA-256; a ref all of whose chunks are good is marked verified as soon as they are.
+// A chunk that was absent before is no find of this pass: the inventory tells it. `keep_going` is
+// asked between chunks; false ends early. Fails: as base/file.h does for a disk that cannot be read
+// for another reason than damage.
 Result<ScrubReport> scrub(ChunkStore& chunks, RefStore& refs,
                           std::function<bool()> const& keep_going);
 

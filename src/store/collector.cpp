@@ -1,0 +1,111 @@
+#include "store/collector.h"
+
+#include <algorithm>
+
+namespace grove {
+
+namespace {
+
+std::int64_t wall_clock_ns() {
+  auto const since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(since_epoch).count();
+}
+
+void sort_without_repeats(std::vector<Digest>& digests) {
+  std::ranges::sort(digests);
+  auto const repeats = std::ranges::unique(digests);
+  digests.erase(repeats.begin(), repeats.end());
+}
+
+}  // namespace
+
+Collector::Collector(DataFolder const& folder, ChunkStore& chunks, RefStore& refs, Leases& leases,
+                     std::chrono::seconds grace, Leases::Clock::time_point started)
+    : folder_(folder),
+      chunks_(chunks),
+      refs_(refs),
+      leases_(leases),
+      grace_(grace),
+      started_(started) {}
+
+Result<SweepReport> Collector::sweep() {
+  std::lock_guard const one_at_a_time(sweep_mutex_);
+  SweepReport report;
+  auto const now = Leases::Clock::now();
+  leases_.expire(now);
+  // Also what keeps a wall clock that jumps ahead just after the start (no battery, then NTP) from
+  // making everything look old.
+  if (now - started_ < grace_) return report;
+  auto const written_by_ns = wall_clock_ns() - std::chrono::nanoseconds(grace_).count();
+
+  TRY(report.refs_dropped, refs_.drop_unfinished(written_by_ns));
+  Marks marks;
+  // The bulk of the reading is done here; under the lock only what has changed since.
+  TRY(mark(marks));
+  TRY(sweep_chunks(marks, written_by_ns, report));
+  TRY(sweep_objects(marks, written_by_ns, report));
+  TRY(sweep_trash(written_by_ns));
+  return report;
+}
+
+// Adds what refs reach that were not marked yet. What a ref that is gone reached stays marked.
+Result<void> Collector::mark(Marks& marks) const {
+  auto const version = refs_.refs_version();
+  if (version == marks.refs_version) return ok();
+  for (auto const& ref : refs_.all_refs()) {
+    if (!marks.targets.insert(ref.target).second) continue;
+    auto const reached = refs_.reach(ref);
+    if (!reached) {
+      return fail(reached.error().kind, "cannot collect: {}; nothing is removed until it is back",
+                  reached.error().message);
+    }
+    if (!ref.name.shard) marks.manifests.push_back(ref.target);
+    marks.lists.push_back(reached.value().list);
+    for (auto const& chunk : reached.value().chunks) marks.chunks.push_back(chunk.digest);
+  }
+  sort_without_repeats(marks.chunks);
+  sort_without_repeats(marks.lists);
+  sort_without_repeats(marks.manifests);
+  marks.refs_version = version;
+  return ok();
+}
+
+Result<void> Collector::sweep_chunks(Marks& marks, std::int64_t written_by_ns,
+                                     SweepReport& report) {
+  for (unsigned prefix = 0; prefix < 256; ++prefix) {
+    std::lock_guard const lock(refs_.collector_lock());
+    TRY(mark(marks));
+    TRY(auto const stored, chunks_.list(static_cast<std::uint8_t>(prefix)));
+    for (auto const& chunk : stored) {
+      if (chunk.mtime_ns > written_by_ns) continue;
+      if (std::ranges::binary_search(marks.chunks, chunk.digest)) continue;
+      if (leases_.is_pinned(chunk.digest, Leases::Clock::now())) continue;
+      TRY(chunks_.remove(chunk.digest));
+      ++report.chunks_removed;
+      report.bytes_removed += chunk.bytes_on_disk;
+    }
+  }
+  return ok();
+}
+
+Result<void> Collector::sweep_objects(Marks& marks, std::int64_t written_by_ns,
+                                      SweepReport& report) {
+  std::lock_guard const lock(refs_.collector_lock());
+  TRY(mark(marks));
+  TRY(report.objects_removed,
+      refs_.remove_other_objects(marks.lists, marks.manifests, written_by_ns));
+  return ok();
+}
+
+Result<void> Collector::sweep_trash(std::int64_t trashed_by_ns) const {
+  TRY(auto const names, list_folder(folder_.trash()));
+  for (auto const& name : names) {
+    auto const stamp = stamp_of(folder_.trash() / name);
+    // The move to trash/ has set its ctime; its mtime is still that of the ref.
+    if (!stamp || stamp.value().ctime_ns > trashed_by_ns) continue;
+    TRY(remove_tree(folder_.trash() / name));
+  }
+  return ok();
+}
+
+}  // namespace grove

@@ -1,0 +1,112 @@
+#include "store/ref_index.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+namespace grove {
+
+Ref RefIndex::ref_at(Place const& place, Content const& content) {
+  return Ref{place.key, place.generation, place.name, content.target};
+}
+
+// "<generation>/<name>/<identity>": an identity may hold any character but has the rest for itself.
+std::string RefIndex::cursor_after(Place const& place) {
+  return fmt::format("{}/{}/{}", place.generation.value, place.name.text(), place.key.identity());
+}
+
+Result<RefIndex::Place> RefIndex::parse_cursor(std::string_view cursor) {
+  auto const first = cursor.find('/');
+  auto const second = first == cursor.npos ? cursor.npos : cursor.find('/', first + 1);
+  if (second == cursor.npos) {
+    return fail(ErrorKind::invalid, "cannot go on after {}: it is no cursor; begin at the start",
+                printable(cursor));
+  }
+  TRY(auto const generation, parse_generation(cursor.substr(0, first)));
+  TRY(auto const name, RefName::parse(cursor.substr(first + 1, second - first - 1)));
+  TRY(auto key, CheckpointKey::parse(cursor.substr(second + 1)));
+  return Place{std::move(key), generation, name};
+}
+
+void RefIndex::insert(Ref const& ref) {
+  std::lock_guard const lock(mutex_);
+  auto& content = refs_[Place{ref.key, ref.generation, ref.name}];
+  if (content.target != ref.target) content = Content{ref.target, std::nullopt};
+  ++version_;
+  digest_.reset();
+}
+
+void RefIndex::erase(CheckpointKey const& key, Generation generation, RefName const& name) {
+  std::lock_guard const lock(mutex_);
+  refs_.erase(Place{key, generation, name});
+  ++version_;
+  digest_.reset();
+}
+
+void RefIndex::set_verified(Ref const& ref, std::optional<std::int64_t> verified_ms) {
+  std::lock_guard const lock(mutex_);
+  auto const found = refs_.find(Place{ref.key, ref.generation, ref.name});
+  if (found == refs_.end() || found->second.target != ref.target) return;
+  found->second.verified_ms = verified_ms;
+}
+
+std::optional<Ref> RefIndex::find(CheckpointKey const& key, Generation generation,
+                                  RefName const& name) const {
+  std::lock_guard const lock(mutex_);
+  auto const found = refs_.find(Place{key, generation, name});
+  if (found == refs_.end()) return std::nullopt;
+  return ref_at(found->first, found->second);
+}
+
+std::vector<Ref> RefIndex::all() const {
+  std::lock_guard const lock(mutex_);
+  std::vector<Ref> refs;
+  refs.reserve(refs_.size());
+  for (auto const& [place, content] : refs_) refs.push_back(ref_at(place, content));
+  return refs;
+}
+
+Result<RefIndex::Page> RefIndex::page(std::optional<CheckpointKey> const& only,
+                                      std::string_view after, std::size_t count_max) const {
+  std::optional<Place> cursor;
+  if (!after.empty()) {
+    TRY(cursor, parse_cursor(after));
+  }
+  std::lock_guard const lock(mutex_);
+  auto next = refs_.begin();
+  // A manifest's name sorts before every shard's.
+  if (only) next = refs_.lower_bound(Place{*only, Generation{}, RefName{}});
+  if (cursor && (!only || cursor->key >= *only)) next = refs_.upper_bound(*cursor);
+
+  Page page;
+  count_max = std::max<std::size_t>(count_max, 1);
+  for (; next != refs_.end(); ++next) {
+    auto const& [place, content] = *next;
+    if (only && place.key != *only) break;
+    if (page.entries.size() == count_max) {
+      page.next = cursor_after(std::prev(next)->first);
+      break;
+    }
+    page.entries.push_back({ref_at(place, content), content.verified_ms});
+  }
+  return page;
+}
+
+Digest RefIndex::digest() const {
+  std::lock_guard const lock(mutex_);
+  if (digest_) return *digest_;
+  Sha256 hash;
+  for (auto const& [place, content] : refs_) {
+    auto const text = serialize(ref_at(place, content));
+    hash.update(std::as_bytes(std::span(text)));
+  }
+  digest_ = hash.finish();
+  return *digest_;
+}
+
+std::uint64_t RefIndex::version() const {
+  std::lock_guard const lock(mutex_);
+  return version_;
+}
+
+}  // namespace grove

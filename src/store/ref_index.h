@@ -1,0 +1,75 @@
+// The refs of one worker in memory, in the order of the inventory: identity, generation, name.
+// Not here: the files they come from and the rules for putting one (store/ref_store.h).
+// Threads: any; locks itself, never touches the disk.
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "format/key.h"
+#include "format/manifest.h"
+#include "format/ref.h"
+
+namespace grove {
+
+class RefIndex {
+ public:
+  struct Entry {
+    Ref ref;
+    std::optional<std::int64_t> verified_ms;
+  };
+  struct Page {
+    std::vector<Entry> entries;
+    std::string next;  // empty on the last page
+  };
+
+  void insert(Ref const& ref);
+  void erase(CheckpointKey const& key, Generation generation, RefName const& name);
+  // Of the ref as it stands here; a ref with another target is left alone.
+  void set_verified(Ref const& ref, std::optional<std::int64_t> verified_ms);
+
+  std::optional<Ref> find(CheckpointKey const& key, Generation generation,
+                          RefName const& name) const;
+  std::vector<Ref> all() const;
+  // At most `count_max` entries (at least one) after the cursor `after`, empty for the start; of
+  // one identity where given. Fails: invalid (a cursor that no page has given).
+  Result<Page> page(std::optional<CheckpointKey> const& only, std::string_view after,
+                    std::size_t count_max) const;
+
+  // Equal where two indices hold the same refs.
+  Digest digest() const;
+  // Grows with every change, so that who has seen all() at one version may skip it.
+  std::uint64_t version() const;
+
+ private:
+  struct Place {
+    CheckpointKey key;
+    Generation generation;
+    RefName name;
+    friend auto operator<=>(Place const&, Place const&) = default;
+  };
+  struct Content {
+    Digest target;
+    std::optional<std::int64_t> verified_ms;
+  };
+
+  static Ref ref_at(Place const& place, Content const& content);
+  static std::string cursor_after(Place const& place);
+  static Result<Place> parse_cursor(std::string_view cursor);
+
+  mutable std::mutex mutex_;
+  std::map<Place, Content> refs_;
+  std::uint64_t version_ = 0;
+  mutable std::optional<Digest> digest_;  // none: refs have changed since it was asked for
+};
+
+}  // namespace grove

@@ -1,0 +1,363 @@
+#include "store/ref_store.h"
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "base/limits.h"
+#include "store/object_store.h"
+#include "store/ref_files.h"
+#include "store/ref_index.h"
+
+namespace grove {
+
+namespace {
+
+Result<void> check_list(std::span<std::byte const> bytes) {
+  TRY(parse_shard_list(bytes));
+  return ok();
+}
+
+Result<void> check_manifest(std::span<std::byte const> bytes) {
+  TRY(parse_manifest(bytes));
+  return ok();
+}
+
+std::string shown(CheckpointKey const& key, Generation generation, RefName const& name) {
+  return fmt::format("{}{} of {} at generation {}", name.shard ? "shard " : "", name.text(),
+                     printable(key.identity()), generation.value);
+}
+
+std::string shown(Ref const& ref) {
+  return shown(ref.key, ref.generation, ref.name);
+}
+
+std::vector<Digest> digests_of(std::vector<ChunkRef> const& chunks) {
+  std::vector<Digest> digests;
+  digests.reserve(chunks.size());
+  for (auto const& chunk : chunks) digests.push_back(chunk.digest);
+  return digests;
+}
+
+}  // namespace
+
+struct RefStore::State {
+  State(DataFolder const& data_folder, ChunkStore& chunk_store)
+      : folder(data_folder),
+        chunks(chunk_store),
+        lists(folder, {.place = folder.shard_lists(),
+                       .noun = "shard list",
+                       .bytes_max = limits::list_bytes_max,
+                       .check = check_list}),
+        manifests(folder, {.place = folder.manifests(),
+                           .noun = "manifest",
+                           .bytes_max = limits::manifest_bytes_max,
+                           .check = check_manifest}) {}
+
+  // What counting a ref's chunks once gave. "None is missing" holds until some chunk goes away.
+  struct Counted {
+    std::uint64_t bytes = 0;
+    std::uint64_t missing_count = 0;
+    std::uint64_t removals_count = 0;
+  };
+
+  Result<void> check_room(std::uint64_t bytes) const {
+    TRY(auto const usable, chunks.usable_bytes());
+    if (usable >= bytes) return ok();
+    return fail(ErrorKind::exhausted,
+                "cannot keep a list of chunks: {}: {} bytes are left above the reserve of {}; free "
+                "some space or lower `reserve`",
+                printable(folder.root().native()), usable, chunks.reserved_bytes());
+  }
+
+  Result<ShardList> list(Digest const& digest) const {
+    TRY(auto const bytes, lists.get(digest));
+    return parse_shard_list(bytes.span());
+  }
+
+  Result<Manifest> manifest(Digest const& digest) const {
+    TRY(auto const bytes, manifests.get(digest));
+    return parse_manifest(bytes.span());
+  }
+
+  Result<RefReach> reach(Ref const& ref) const {
+    RefReach reached{.list = ref.target, .chunks = {}};
+    if (!ref.name.shard) {
+      TRY(auto const content, manifest(ref.target));
+      if (content.identity != ref.key.identity() || content.generation != ref.generation) {
+        return fail(ErrorKind::invalid,
+                    "cannot keep {}: {} is the manifest of {} at generation {}; name the right one",
+                    shown(ref), ref.target.short_hex(), printable(content.identity),
+                    content.generation.value);
+      }
+      reached.list = content.header_list;
+    }
+    TRY(auto named, list(reached.list));
+    reached.chunks = std::move(named.chunks);
+    return reached;
+  }
+
+  Counted count(Ref const& ref) {
+    // Read first: a chunk that goes away while we count makes the count old at once.
+    auto const removals_count = chunks.removals_count();
+    {
+      std::lock_guard const lock(mutex);
+      auto const known = counted.find(ref.target);
+      if (known != counted.end() && known->second.removals_count == removals_count) {
+        return known->second;
+      }
+    }
+    auto const reached = reach(ref);
+    if (!reached) return Counted{.missing_count = 1};
+    Counted fresh{.removals_count = removals_count};
+    for (auto const& chunk : reached.value().chunks) fresh.bytes += chunk.raw_bytes;
+    fresh.missing_count = chunks.missing(digests_of(reached.value().chunks)).size();
+    if (fresh.missing_count == 0) {
+      std::lock_guard const lock(mutex);
+      counted.insert_or_assign(ref.target, fresh);
+    }
+    return fresh;
+  }
+
+  // Refuses a ref that may not stand beside what is here. Under the collector's lock.
+  Result<void> check_conflicts(Ref const& ref) const {
+    auto const standing = index.find(ref.key, ref.generation, ref.name);
+    if (standing && standing->target != ref.target) {
+      return fail(ErrorKind::conflict,
+                  "cannot keep {}: it is {} already, not {}; store it again as a new generation",
+                  shown(ref), standing->target.short_hex(), ref.target.short_hex());
+    }
+    std::lock_guard const lock(mutex);
+    auto const tombstone = tombstones.find(ref.key);
+    if (tombstone != tombstones.end() && ref.generation <= tombstone->second.up_to) {
+      return fail(ErrorKind::conflict,
+                  "cannot keep {}: it was forgotten on purpose up to generation {}; store it again "
+                  "as a new generation",
+                  shown(ref), tombstone->second.up_to.value);
+    }
+    return ok();
+  }
+
+  // Under the collector's lock.
+  Result<void> forget(CheckpointKey const& key, Generation generation, RefName const& name) {
+    auto const standing = index.find(key, generation, name);
+    if (!standing) return ok();
+    TRY(trash_ref(folder, key, generation, name));
+    index.erase(key, generation, name);
+    std::lock_guard const lock(mutex);
+    counted.erase(standing->target);
+    return ok();
+  }
+
+  DataFolder const& folder;
+  ChunkStore& chunks;
+  ObjectStore lists;
+  ObjectStore manifests;
+  RefIndex index;
+  // Taken before every other lock of the store.
+  std::mutex collector_mutex;
+
+  mutable std::mutex mutex;
+  std::map<CheckpointKey, Tombstone> tombstones;
+  std::unordered_map<Digest, Counted> counted;  // by a ref's target
+};
+
+RefStore::RefStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+RefStore::~RefStore() = default;
+
+Result<std::unique_ptr<RefStore>> RefStore::open(DataFolder const& folder, ChunkStore& chunks) {
+  auto state = std::make_unique<State>(folder, chunks);
+  TRY(auto const refs, load_refs(folder));
+  for (auto const& ref : refs) state->index.insert(ref);
+  TRY(auto const tombstones, load_tombstones(folder));
+  for (auto const& tombstone : tombstones) state->tombstones.emplace(tombstone.key, tombstone);
+  return std::unique_ptr<RefStore>(new RefStore(std::move(state)));
+}
+
+Result<void> RefStore::put_list(Digest const& digest, std::span<std::byte const> bytes) {
+  TRY(state_->check_room(bytes.size()));
+  return state_->lists.put(digest, bytes);
+}
+
+Result<void> RefStore::put_manifest(Digest const& digest, std::span<std::byte const> bytes) {
+  TRY(state_->check_room(bytes.size()));
+  return state_->manifests.put(digest, bytes);
+}
+
+Result<Buffer> RefStore::list_bytes(Digest const& digest) const {
+  return state_->lists.get(digest);
+}
+
+Result<Buffer> RefStore::manifest_bytes(Digest const& digest) const {
+  return state_->manifests.get(digest);
+}
+
+Result<ShardList> RefStore::list(Digest const& digest) const {
+  return state_->list(digest);
+}
+
+Result<Manifest> RefStore::manifest(Digest const& digest) const {
+  return state_->manifest(digest);
+}
+
+Result<RefReach> RefStore::reach(Ref const& ref) const {
+  return state_->reach(ref);
+}
+
+Result<PutRefOutcome> RefStore::put_ref(Ref const& ref) {
+  // Most of the waiting for the disk happens here, before the lock.
+  TRY(state_->chunks.sync());
+  std::lock_guard const lock(state_->collector_mutex);
+  TRY(state_->check_conflicts(ref));
+  TRY(auto const reached, reach(ref));
+  auto const needed = digests_of(reached.chunks);
+  if (auto missing = state_->chunks.missing(needed); !missing.empty()) {
+    return PutRefOutcome{std::move(missing)};
+  }
+  // A chunk that was put since the first sync is not missing, but it is not durable either.
+  TRY(state_->chunks.sync());
+  if (state_->index.find(ref.key, ref.generation, ref.name)) return PutRefOutcome{};
+
+  auto const path = ref_path(state_->folder, ref.key, ref.generation, ref.name);
+  TRY(make_folders(path.parent_path()));
+  auto const text = serialize(ref);
+  TRY(state_->folder.write(path, std::as_bytes(std::span(text))));
+  state_->index.insert(ref);
+  return PutRefOutcome{};
+}
+
+Result<void> RefStore::remove_ref(CheckpointKey const& key, Generation generation,
+                                  RefName const& name) {
+  std::lock_guard const lock(state_->collector_mutex);
+  return state_->forget(key, generation, name);
+}
+
+Result<RefStore::Page> RefStore::inventory(std::optional<CheckpointKey> const& only,
+                                           std::string const& after, std::size_t count_max) const {
+  TRY(auto found, state_->index.page(only, after, count_max));
+  Page page{.entries = {}, .next = std::move(found.next)};
+  for (auto& entry : found.entries) {
+    auto const counted = state_->count(entry.ref);
+    page.entries.push_back({.ref = std::move(entry.ref),
+                            .missing_count = counted.missing_count,
+                            .bytes = counted.bytes,
+                            .verified_ms = entry.verified_ms});
+  }
+  return page;
+}
+
+Digest RefStore::inventory_digest() const {
+  return state_->index.digest();
+}
+
+std::optional<Ref> RefStore::find(CheckpointKey const& key, Generation generation,
+                                  RefName const& name) const {
+  return state_->index.find(key, generation, name);
+}
+
+std::vector<Ref> RefStore::all_refs() const {
+  return state_->index.all();
+}
+
+std::uint64_t RefStore::refs_version() const {
+  return state_->index.version();
+}
+
+void RefStore::mark_verified(Ref const& ref, std::optional<std::int64_t> verified_ms) {
+  state_->index.set_verified(ref, verified_ms);
+  if (verified_ms) return;
+  // A chunk may have vanished without anybody removing it here.
+  std::lock_guard const lock(state_->mutex);
+  state_->counted.erase(ref.target);
+}
+
+Result<std::uint64_t> RefStore::drop_unfinished(std::int64_t written_by_ns) {
+  std::lock_guard const lock(state_->collector_mutex);
+  auto const refs = state_->index.all();
+  std::map<CheckpointKey, Generation> newest_complete;
+  for (auto const& ref : refs) {
+    // In the order of all(), so that the last one of an identity is its newest.
+    if (!ref.name.shard) newest_complete.insert_or_assign(ref.key, ref.generation);
+  }
+  std::uint64_t dropped_count = 0;
+  for (auto first = refs.begin(); first != refs.end();) {
+    auto const last = std::find_if(first, refs.end(), [first](Ref const& ref) {
+      return ref.key != first->key || ref.generation != first->generation;
+    });
+    std::span const generation(first, last);
+    first = last;
+    auto const complete = newest_complete.find(generation.front().key);
+    // The manifest comes first where there is one.
+    if (!generation.front().name.shard || complete == newest_complete.end() ||
+        complete->second < generation.front().generation) {
+      continue;
+    }
+    bool const is_old = std::ranges::all_of(generation, [&](Ref const& ref) {
+      auto const stamp = stamp_of(ref_path(state_->folder, ref.key, ref.generation, ref.name));
+      return stamp && stamp.value().mtime_ns <= written_by_ns;
+    });
+    if (!is_old) continue;
+    for (auto const& ref : generation) {
+      TRY(state_->forget(ref.key, ref.generation, ref.name));
+      ++dropped_count;
+    }
+  }
+  return dropped_count;
+}
+
+Result<std::uint64_t> RefStore::remove_other_objects(std::span<Digest const> lists,
+                                                     std::span<Digest const> manifests,
+                                                     std::int64_t written_by_ns) {
+  TRY(auto const lists_count, state_->lists.remove_others(lists, written_by_ns));
+  TRY(auto const manifests_count, state_->manifests.remove_others(manifests, written_by_ns));
+  return lists_count + manifests_count;
+}
+
+Result<void> RefStore::put_tombstone(Tombstone const& tombstone) {
+  // Under the collector's lock, so that no put_ref passes its check meanwhile.
+  std::lock_guard const collector_lock(state_->collector_mutex);
+  {
+    std::lock_guard const lock(state_->mutex);
+    auto const standing = state_->tombstones.find(tombstone.key);
+    if (standing != state_->tombstones.end() && standing->second.up_to > tombstone.up_to) {
+      return ok();
+    }
+  }
+  auto const text = serialize(tombstone);
+  TRY(state_->folder.write(tombstone_path(state_->folder, tombstone.key),
+                           std::as_bytes(std::span(text))));
+  std::lock_guard const lock(state_->mutex);
+  state_->tombstones.insert_or_assign(tombstone.key, tombstone);
+  return ok();
+}
+
+std::vector<Tombstone> RefStore::tombstones() const {
+  std::lock_guard const lock(state_->mutex);
+  std::vector<Tombstone> all;
+  for (auto const& [key, tombstone] : state_->tombstones) all.push_back(tombstone);
+  return all;
+}
+
+Result<void> RefStore::put_expected(std::span<std::byte const> json) {
+  if (json.size() > limits::json_body_bytes_max) {
+    return fail(ErrorKind::invalid,
+                "cannot keep the list of what should exist: {} bytes are more than the {} allowed",
+                json.size(), limits::json_body_bytes_max);
+  }
+  auto const* const text = reinterpret_cast<char const*>(json.data());
+  if (!nlohmann::json::accept(text, text + json.size())) {
+    return fail(ErrorKind::invalid,
+                "cannot keep the list of what should exist: it is not JSON; send a JSON document");
+  }
+  return state_->folder.write(state_->folder.expected(), json);
+}
+
+std::mutex& RefStore::collector_lock() {
+  return state_->collector_mutex;
+}
+
+}  // namespace grove

@@ -1,0 +1,90 @@
+#include "store/scrubber.h"
+
+#include <chrono>
+#include <unordered_map>
+
+namespace grove {
+
+namespace {
+
+std::int64_t wall_clock_ms() {
+  auto const since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count();
+}
+
+class Scrub {
+ public:
+  Scrub(ChunkStore& chunks, RefStore& refs, std::function<bool()> const& keep_going)
+      : chunks_(chunks), refs_(refs), keep_going_(keep_going) {}
+
+  Result<ScrubReport> run() {
+    for (auto const& ref : refs_.all_refs()) {
+      TRY(auto const outcome, verify(ref));
+      if (outcome == Outcome::stopped) break;
+      if (outcome == Outcome::good) {
+        refs_.mark_verified(ref, wall_clock_ms());
+        ++report_.refs_verified;
+      } else {
+        refs_.mark_verified(ref, std::nullopt);
+      }
+    }
+    return std::move(report_);
+  }
+
+ private:
+  enum class Outcome { good, damaged, stopped };
+
+  Result<Outcome> verify(Ref const& ref) {
+    auto const reached = refs_.reach(ref);
+    if (!reached) return damaged_unless_unreadable(reached.error());
+    bool is_good = true;
+    for (auto const& chunk : reached.value().chunks) {
+      if (!keep_going_()) return Outcome::stopped;
+      TRY(auto const is_chunk_good, verify(chunk.digest));
+      is_good = is_good && is_chunk_good;
+    }
+    return is_good ? Outcome::good : Outcome::damaged;
+  }
+
+  // Generations share chunks: each is read once.
+  Result<bool> verify(Digest const& digest) {
+    if (auto const known = seen_.find(digest); known != seen_.end()) return known->second;
+    auto const bytes = chunks_.verify(digest);
+    if (bytes) {
+      ++report_.chunks_read;
+      report_.bytes_read += bytes.value();
+    } else {
+      if (bytes.error().kind == ErrorKind::corrupt) {
+        ++report_.chunks_read;
+        report_.damaged.push_back(digest);
+      }
+      TRY(damaged_unless_unreadable(bytes.error()));
+    }
+    seen_.emplace(digest, bytes.has_value());
+    return bytes.has_value();
+  }
+
+  // A full table of open files says nothing about a chunk.
+  static Result<Outcome> damaged_unless_unreadable(Error const& error) {
+    if (error.kind == ErrorKind::corrupt || error.kind == ErrorKind::not_found ||
+        error.kind == ErrorKind::invalid) {
+      return Outcome::damaged;
+    }
+    return error;
+  }
+
+  ChunkStore& chunks_;
+  RefStore& refs_;
+  std::function<bool()> const& keep_going_;
+  std::unordered_map<Digest, bool> seen_;
+  ScrubReport report_;
+};
+
+}  // namespace
+
+Result<ScrubReport> scrub(ChunkStore& chunks, RefStore& refs,
+                          std::function<bool()> const& keep_going) {
+  return Scrub(chunks, refs, keep_going).run();
+}
+
+}  // namespace grove
