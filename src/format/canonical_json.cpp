@@ -92,7 +92,7 @@ Result<std::string> CanonicalReader::string() {
   ++offset_;
   if (!is_plain_text(value)) {
     return fail(ErrorKind::invalid, "{}: {} is not UTF-8 text without control characters", what_,
-                printable(value));
+                shown(value));
   }
   return value;
 }
@@ -113,7 +113,7 @@ Result<void> CanonicalReader::end() const {
 
 Error CanonicalReader::unexpected(std::string_view expected) const {
   return fail(ErrorKind::invalid, "{}: expected {} at byte {}, found {}", what_, expected, offset_,
-              rest().empty() ? "the end" : printable(rest().substr(0, 20)));
+              rest().empty() ? "the end" : shown(rest().substr(0, 20)));
 }
 
 }  // namespace grove

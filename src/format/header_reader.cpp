@@ -99,7 +99,7 @@ class HeaderParser {
   bool enter();
   bool tensor_key(std::string_view key);
   bool finish_tensor();
-  std::string tensor_name() const { return "tensor " + printable(name_); }
+  std::string tensor_name() const { return "tensor " + shown(name_); }
 
   template <typename... Args>
   bool refuse(fmt::format_string<Args...> format, Args&&... args) {
@@ -147,7 +147,7 @@ bool HeaderParser::string(std::string& value) {
   if (next_ == Next::metadata_value) return pass_on(visitor_.metadata(name_, value, name_end_));
   if (next_ != Next::dtype) return refuse_value();
   auto const* const dtype = std::ranges::find(dtypes, value, &Dtype::name);
-  if (dtype == dtypes.end()) return refuse("{}: unknown dtype {}", tensor_name(), printable(value));
+  if (dtype == dtypes.end()) return refuse("{}: unknown dtype {}", tensor_name(), shown(value));
   fields_.dtype = dtype;
   return true;
 }
@@ -293,7 +293,7 @@ bool HeaderParser::refuse_value() {
     case Next::metadata:
       return refuse("__metadata__ is not an object");
     case Next::metadata_value:
-      return refuse("__metadata__: the value of {} is not a string", printable(name_));
+      return refuse("__metadata__: the value of {} is not a string", shown(name_));
     case Next::tensor:
       return refuse("{}: not an object with dtype, shape and data_offsets", tensor_name());
     case Next::dtype:

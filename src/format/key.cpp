@@ -11,16 +11,16 @@ namespace {
 Result<void> check_component(std::string_view identity, std::string_view component) {
   if (component.empty()) {
     return fail(ErrorKind::invalid, "checkpoint name {}: empty part between slashes",
-                printable(identity));
+                shown(identity));
   }
   if (component == "." || component == "..") {
     return fail(ErrorKind::invalid, "checkpoint name {}: \"{}\" is not allowed in it",
-                printable(identity), component);
+                shown(identity), component);
   }
   if (component.size() > limits::name_bytes_max) {
     return fail(ErrorKind::invalid,
                 "checkpoint name {}: the part {} is {} bytes long, a file name has at most {}",
-                printable(identity), printable(component), component.size(),
+                shown(identity), shown(component), component.size(),
                 limits::name_bytes_max);
   }
   return ok();
@@ -37,16 +37,16 @@ Result<CheckpointKey> CheckpointKey::parse(std::string_view identity) {
   if (identity.empty()) return fail(ErrorKind::invalid, "checkpoint name is empty");
   if (identity.size() > limits::identity_bytes_max) {
     return fail(ErrorKind::invalid, "checkpoint name {}: {} bytes long, at most {} are possible",
-                printable(identity), identity.size(), limits::identity_bytes_max);
+                shown(identity), identity.size(), limits::identity_bytes_max);
   }
   if (!is_plain_text(identity)) {
     return fail(ErrorKind::invalid, "checkpoint name {}: not UTF-8 text without control characters",
-                printable(identity));
+                shown(identity));
   }
   if (identity.front() == '/') {
     return fail(ErrorKind::invalid,
                 "checkpoint name {}: absolute; it must be relative to the checkpoint root",
-                printable(identity));
+                shown(identity));
   }
   for (std::size_t begin = 0; begin <= identity.size();) {
     std::size_t const slash = identity.find('/', begin);

@@ -36,14 +36,14 @@ struct Generation {
 };
 
 struct ChunkRef {
-  Digest digest;
+  Digest digest{};
   std::uint32_t raw_bytes = 0;
   friend bool operator==(ChunkRef const&, ChunkRef const&) = default;
 };
 
 struct ShardList {
   std::uint64_t file_offset = 0;  // of the first chunk
-  std::vector<ChunkRef> chunks;
+  std::vector<ChunkRef> chunks{};
   friend bool operator==(ShardList const&, ShardList const&) = default;
 
   std::uint64_t bytes() const;  // sum of the chunks' raw lengths
@@ -59,7 +59,7 @@ struct ShardEntry {
   std::uint64_t begin = 0;  // file offsets, half-open
   std::uint64_t end = 0;
   std::uint64_t tensors_count = 0;
-  Digest list;
+  Digest list{};
   friend bool operator==(ShardEntry const&, ShardEntry const&) = default;
 };
 
@@ -73,8 +73,8 @@ struct Manifest {
   std::int64_t mtime_ns = 0;
   std::uint32_t mode = 0;
   std::uint32_t redundancy = 0;  // copies wanted of every shard
-  Digest sha256;                 // of the whole file
-  Digest header_list;            // the shard list of the header's bytes; empty list for opaque
+  Digest sha256{};               // of the whole file
+  Digest header_list{};          // the shard list of the header's bytes; empty list for opaque
   std::vector<ShardEntry> shards;
 
   friend bool operator==(Manifest const&, Manifest const&) = default;

@@ -22,7 +22,7 @@ Result<std::uint64_t> parse_decimal(std::string_view text, std::uint64_t max,
   bool const is_canonical = error == std::errc() && std::to_string(value) == text;
   if (!is_canonical || value > max) {
     return fail(ErrorKind::invalid, "{} {}: not a decimal number within 0 and {}", what,
-                printable(text), max);
+                shown(text), max);
   }
   return value;
 }

@@ -14,6 +14,6 @@ bool is_plain_text(std::string_view text);
 
 // `text` in double quotes for a message: quotes and backslashes are escaped, control characters
 // and bytes that are not UTF-8 become \xNN, and what goes beyond 100 bytes becomes "…".
-std::string printable(std::string_view text);
+std::string shown(std::string_view text);
 
 }  // namespace grove

@@ -41,17 +41,17 @@ TEST(Text, RefusesControlCharacters) {
 }
 
 TEST(Text, IsQuotedSoThatItCannotBreakALine) {
-  EXPECT_EQ(printable("a.b"), R"("a.b")");
-  EXPECT_EQ(printable("模型"), R"("模型")");
-  EXPECT_EQ(printable("a\"b\\c"), R"("a\"b\\c")");
-  EXPECT_EQ(printable("a\nb\x1b[2J\x7f"), R"("a\x0ab\x1b[2J\x7f")");
-  EXPECT_EQ(printable("\xff\xc2\x9b"), R"("\xff\xc2\x9b")");
+  EXPECT_EQ(shown("a.b"), R"("a.b")");
+  EXPECT_EQ(shown("模型"), R"("模型")");
+  EXPECT_EQ(shown("a\"b\\c"), R"("a\"b\\c")");
+  EXPECT_EQ(shown("a\nb\x1b[2J\x7f"), R"("a\x0ab\x1b[2J\x7f")");
+  EXPECT_EQ(shown("\xff\xc2\x9b"), R"("\xff\xc2\x9b")");
 }
 
 TEST(Text, IsCutWhenLongAndNeverInsideACharacter) {
-  EXPECT_EQ(printable(std::string(100, 'x')), '"' + std::string(100, 'x') + '"');
-  EXPECT_EQ(printable(std::string(101, 'x')), '"' + std::string(100, 'x') + "…\"");
-  EXPECT_EQ(printable(std::string(99, 'x') + "ö"), '"' + std::string(99, 'x') + "…\"");
+  EXPECT_EQ(shown(std::string(100, 'x')), '"' + std::string(100, 'x') + '"');
+  EXPECT_EQ(shown(std::string(101, 'x')), '"' + std::string(100, 'x') + "…\"");
+  EXPECT_EQ(shown(std::string(99, 'x') + "ö"), '"' + std::string(99, 'x') + "…\"");
 }
 
 }  // namespace

@@ -1,0 +1,40 @@
+// Headers for the tests of this room: files made from JSON text, and readers over them.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "format/little_endian.h"
+#include "format/safetensors.h"
+
+namespace grove {
+
+// The length prefix of a header and its JSON.
+inline std::string header_of(std::string_view json) {
+  std::string header(8, '\0');
+  auto const bytes = std::as_writable_bytes(std::span(header));
+  store_little_endian(bytes, 0, std::uint64_t{json.size()});
+  return header + std::string(json);
+}
+
+// Gives the text in pieces of at most `piece_bytes`, as a slow network would.
+inline ByteReader reader_of(std::string text, std::size_t piece_bytes = 1 << 20) {
+  return [text = std::move(text), piece_bytes,
+          offset = std::size_t{0}](std::span<std::byte> target) mutable -> Result<std::size_t> {
+    std::size_t const size = std::min({target.size(), text.size() - offset, piece_bytes});
+    std::memcpy(target.data(), text.data() + offset, size);
+    offset += size;
+    return size;
+  };
+}
+
+// Parses a file of this header and `data_bytes` of tensors.
+inline Result<SafetensorsLayout> parse_json(std::string_view json, std::uint64_t data_bytes) {
+  std::string const header = header_of(json);
+  return parse_safetensors(reader_of(header), header.size() + data_bytes);
+}
+
+}  // namespace grove
