@@ -116,7 +116,7 @@ class OutcomeLines {
 WorkerClient::WorkerClient(HttpClient& http, WorkerAddress address, std::string job)
     : http_(http), address_(std::move(address)), job_(std::move(job)) {}
 
-Awaitable<Result<WorkerHealth>> WorkerClient::health() {
+Awaitable<Result<WorkerHealth>> WorkerClient::who_answers() {
   HttpCall call;
   call.target = "/health";
   call.connect_timeout = limits::health_timeout;
@@ -126,6 +126,12 @@ Awaitable<Result<WorkerHealth>> WorkerClient::health() {
   if (!reply) co_return reply.error();
   auto health = parse_health(reply.value().text());
   if (!health) co_return at(address_.endpoint, health.error());
+  co_return health;
+}
+
+Awaitable<Result<WorkerHealth>> WorkerClient::health() {
+  auto health = co_await who_answers();
+  if (!health) co_return health;
   if (health.value().rank != address_.rank) {
     co_return fail(ErrorKind::unavailable,
                    "{}: answers as rank {}, not {}; check the addresses in config.yaml",

@@ -28,6 +28,8 @@ class WorkerClient {
 
   WorkerAddress const& address() const { return address_; }
 
+  // Whoever answers at the address, as it says of itself.
+  Awaitable<Result<WorkerHealth>> who_answers();
   // Fails with `unavailable` when another rank (or another id than expected) answers there, since
   // the right worker may be found elsewhere later. Fills in the id when it was not known.
   Awaitable<Result<WorkerHealth>> health();

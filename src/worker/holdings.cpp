@@ -1,0 +1,81 @@
+#include "worker/holdings.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+#include "base/file.h"
+
+namespace grove {
+namespace {
+
+// One thread more than one, so that a scrub never keeps every call waiting.
+std::size_t offload_threads_count() {
+  return std::max<std::size_t>(2, std::thread::hardware_concurrency());
+}
+
+}  // namespace
+
+DeviceConfig const* find_worker(Config const& config, Rank rank) {
+  auto const found = std::find_if(config.workers.begin(), config.workers.end(),
+                                  [&](DeviceConfig const& worker) { return worker.rank == rank; });
+  return found == config.workers.end() ? nullptr : &*found;
+}
+
+Holdings::Holdings(asio::any_io_executor worker_executor, Config worker_config,
+                   DataFolder data_folder, std::uint64_t reserved_bytes, FatalHandler fatal_handler)
+    : executor(std::move(worker_executor)),
+      config(std::move(worker_config)),
+      folder(std::move(data_folder)),
+      chunks(folder, reserved_bytes),
+      leases(limits::lease_period),
+      on_fatal(std::move(fatal_handler)),
+      http(executor),
+      incoming(executor, incoming_bytes_max),
+      outgoing(executor, outgoing_bytes_max),
+      lists(executor, limits::list_bytes_max),
+      sweeps(executor, 1),
+      scrubs(executor, 1),
+      offload(offload_threads_count()) {}
+
+Result<std::unique_ptr<Holdings>> Holdings::open(asio::any_io_executor executor, Config config,
+                                                 Rank rank, std::filesystem::path const& data,
+                                                 EmptyFolder empty, FatalHandler on_fatal) {
+  if (find_worker(config, rank) == nullptr) {
+    return fail(ErrorKind::invalid, "{}: no worker has rank {}; check --rank",
+                config.source.string(), rank.value);
+  }
+  TRY(auto folder, DataFolder::open(data, rank, empty));
+  TRY(auto const space, space_of(folder.root()));
+  auto const reserve = reserved_bytes(config, space.total_bytes);
+  auto holdings = std::make_unique<Holdings>(std::move(executor), std::move(config),
+                                             std::move(folder), reserve, std::move(on_fatal));
+  TRY(holdings->refs, RefStore::open(holdings->folder, holdings->chunks));
+  holdings->collector.emplace(holdings->folder, holdings->chunks, *holdings->refs, holdings->leases,
+                              limits::collection_grace);
+  return holdings;
+}
+
+Awaitable<Config> Holdings::current_config() {
+  if (config.source.empty()) co_return config;
+  auto const source = config.source;
+  auto fresh = co_await offload.run([&] { return load_config(source); });
+  if (fresh) {
+    config = std::move(fresh).value();
+  } else {
+    spdlog::warn("{}; going on with the configuration read before", fresh.error().message);
+  }
+  co_return config;
+}
+
+Awaitable<void> Holdings::check_store(Error const& error) {
+  // Only these can come from a disk that failed; the rest is about the request.
+  if (error.kind != ErrorKind::internal && error.kind != ErrorKind::exhausted) co_return;
+  // A failed sync is final, so asking once more tells it from an error that passed.
+  auto const synced = co_await offload.run([&] { return chunks.sync(); });
+  if (!synced) on_fatal(synced.error());
+}
+
+}  // namespace grove

@@ -1,0 +1,89 @@
+// What one worker process holds open: its folder, its stores, the jobs' leases, the pool for
+// blocking work, and the bounds on what it keeps in memory. Every call and the upkeep work on this.
+//
+// Memory: chunk bodies are waited for before they are read, from the network or from the disk, so a
+// worker holds at most worker_bodies_max of them. Bodies that come in and bodies that go out have
+// room of their own: a pull waits for the source's outgoing room while it holds incoming room here,
+// so with one room for both a ring of workers could wait for itself.
+// Threads: made anywhere; used on the executor, blocking work through `offload`.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "net/http_client.h"
+#include "net/offload.h"
+#include "net/task_group.h"
+#include "store/chunk_store.h"
+#include "store/collector.h"
+#include "store/data_folder.h"
+#include "store/ref_store.h"
+
+namespace grove {
+
+// Called when the disk did not take what it was given: the process must end and start again from
+// what is durable.
+using FatalHandler = std::function<void(Error const&)>;
+
+struct Holdings {
+  // `config` must have a worker of the folder's rank.
+  Holdings(asio::any_io_executor worker_executor, Config worker_config, DataFolder data_folder,
+           std::uint64_t reserved_bytes, FatalHandler fatal_handler);
+  Holdings(Holdings const&) = delete;
+  Holdings& operator=(Holdings const&) = delete;
+
+  // Opens the folder and reads the index of refs. Blocking.
+  // Fails: as DataFolder::open and RefStore::open; invalid (the config has no such rank).
+  static Result<std::unique_ptr<Holdings>> open(asio::any_io_executor executor, Config config,
+                                                Rank rank, std::filesystem::path const& data,
+                                                EmptyFolder empty, FatalHandler on_fatal);
+
+  // config.yaml, read afresh; while it cannot be read, the last one that could.
+  Awaitable<Config> current_config();
+
+  // Tells whether `error` means that written bytes can no longer be trusted, and if so calls
+  // on_fatal.
+  Awaitable<void> check_store(Error const& error);
+
+  static constexpr std::uint64_t incoming_bytes_max =
+      limits::worker_bodies_max / 2 * limits::encoded_chunk_bytes_max;
+  static constexpr std::uint64_t outgoing_bytes_max =
+      limits::worker_bodies_max * limits::encoded_chunk_bytes_max - incoming_bytes_max;
+
+  asio::any_io_executor executor;
+  Config config;
+  DataFolder folder;
+  ChunkStore chunks;
+  std::unique_ptr<RefStore> refs;
+  Leases leases;
+  std::optional<Collector> collector;
+  FatalHandler on_fatal;
+
+  HttpClient http;     // for pulls and witnesses
+  Semaphore incoming;  // bytes of chunk bodies: PUT, pull
+  Semaphore outgoing;  // bytes of chunk bodies: GET, exports
+  Semaphore lists;     // bytes of shard lists
+  Semaphore sweeps;    // one collection at a time
+  Semaphore scrubs;    // one scrub at a time
+
+  // Who deleted here last: a second coordinator must not soon after (worker/deletion.h).
+  struct LastDeletion {
+    std::string coordinator;
+    std::chrono::steady_clock::time_point time;
+  };
+  std::optional<LastDeletion> last_deletion;
+
+  Offload offload;  // last: its work uses the others
+};
+
+// The entry of `rank` among the workers; nullptr where there is none.
+DeviceConfig const* find_worker(Config const& config, Rank rank);
+
+}  // namespace grove

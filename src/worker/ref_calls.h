@@ -1,0 +1,25 @@
+// What a worker says it holds: shard lists, manifests, refs, tombstones, the inventory.
+// Threads: the worker's executor; disk and hashing are offloaded.
+#pragma once
+
+#include "worker/request.h"
+
+namespace grove {
+
+Awaitable<Result<void>> put_list(Holdings& holdings, HttpRequest& request,
+                                 HttpResponder& responder);
+Awaitable<Result<void>> get_list(Holdings& holdings, HttpRequest& request,
+                                 HttpResponder& responder);
+Awaitable<Result<void>> put_manifest(Holdings& holdings, HttpRequest& request,
+                                     HttpResponder& responder);
+Awaitable<Result<void>> get_manifest(Holdings& holdings, HttpRequest& request,
+                                     HttpResponder& responder);
+Awaitable<Result<void>> put_ref(Holdings& holdings, HttpRequest& request, HttpResponder& responder);
+Awaitable<Result<void>> get_refs(Holdings& holdings, HttpRequest& request,
+                                 HttpResponder& responder);
+Awaitable<Result<void>> put_tombstone(Holdings& holdings, HttpRequest& request,
+                                      HttpResponder& responder);
+Awaitable<Result<void>> put_expected(Holdings& holdings, HttpRequest& request,
+                                     HttpResponder& responder);
+
+}  // namespace grove

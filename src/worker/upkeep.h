@@ -1,0 +1,23 @@
+// What a worker does by itself and when: collection of what nothing names any more, the end of
+// leases. Also what /gc and /scrub do when asked. Pacing and order live here; what is swept or read
+// in store/.
+// Threads: the worker's executor; the work is offloaded, one sweep and one scrub at a time.
+#pragma once
+
+#include <functional>
+
+#include "store/scrubber.h"
+#include "worker/holdings.h"
+
+namespace grove {
+
+// Waits for a running one to end first. Fails: as the collector or scrubber; cancelled.
+Awaitable<Result<SweepReport>> sweep_once(Holdings& holdings);
+// `keep_going` is asked on a pool thread.
+Awaitable<Result<ScrubReport>> scrub_once(Holdings& holdings, std::function<bool()> keep_going);
+
+// Tasks that run until they are cancelled.
+Awaitable<void> collect_periodically(Holdings& holdings);
+Awaitable<void> expire_leases(Holdings& holdings);
+
+}  // namespace grove

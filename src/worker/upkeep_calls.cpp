@@ -1,0 +1,71 @@
+#include "worker/upkeep_calls.h"
+
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "transfer/worker_messages.h"
+#include "worker/long_call.h"
+#include "worker/upkeep.h"
+
+namespace grove {
+namespace {
+
+std::string serialize(ScrubReport const& report) {
+  nlohmann::json damaged = nlohmann::json::array();
+  for (Digest const& digest : report.damaged) damaged.push_back(digest.hex());
+  nlohmann::json const json = {{"chunks_read", report.chunks_read},
+                               {"bytes_read", report.bytes_read},
+                               {"damaged", std::move(damaged)},
+                               {"refs_verified", report.refs_verified}};
+  return json.dump();
+}
+
+std::string serialize(SweepReport const& report) {
+  nlohmann::json const json = {{"chunks_removed", report.chunks_removed},
+                               {"bytes_removed", report.bytes_removed},
+                               {"objects_removed", report.objects_removed},
+                               {"refs_dropped", report.refs_dropped}};
+  return json.dump();
+}
+
+}  // namespace
+
+Awaitable<Result<void>> get_health(Holdings& holdings, HttpRequest&, HttpResponder& responder) {
+  CO_TRY(auto const space,
+         co_await holdings.offload.run([&] { return space_of(holdings.folder.root()); }));
+  auto const inventory =
+      co_await holdings.offload.run([&] { return holdings.refs->inventory_digest(); });
+  DeviceConfig const* device = find_worker(holdings.config, holdings.folder.rank());
+  WorkerHealth health;
+  health.rank = holdings.folder.rank();
+  health.id = holdings.folder.id();
+  health.host = device == nullptr ? std::string{} : device->host;
+  health.version = GROVE_VERSION;
+  health.format = DataFolder::format_version;
+  health.free_bytes = space.free_bytes;
+  health.total_bytes = space.total_bytes;
+  health.reserved_bytes = holdings.chunks.reserved_bytes();
+  health.inventory = inventory.hex();
+  co_return co_await send_json(responder, serialize_health(health));
+}
+
+Awaitable<Result<void>> post_scrub(Holdings& holdings, HttpRequest&, HttpResponder& responder) {
+  LongWork work = [&holdings](LongCall& call) -> Awaitable<Result<std::string>> {
+    std::function<bool()> keep_going = [&call] { return call.is_wanted(); };
+    CO_TRY(auto const report, co_await scrub_once(holdings, std::move(keep_going)));
+    co_return serialize(report);
+  };
+  co_return co_await answer_long_call(responder, json_document, std::move(work));
+}
+
+Awaitable<Result<void>> post_gc(Holdings& holdings, HttpRequest&, HttpResponder& responder) {
+  LongWork work = [&holdings](LongCall&) -> Awaitable<Result<std::string>> {
+    CO_TRY(auto const report, co_await sweep_once(holdings));
+    co_return serialize(report);
+  };
+  co_return co_await answer_long_call(responder, json_document, std::move(work));
+}
+
+}  // namespace grove
