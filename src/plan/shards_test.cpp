@@ -142,7 +142,7 @@ TEST(Shards, CountTheTensorsThatTheExportedHeaderNames) {
     std::memcpy(header.data(), &length, sizeof length);
     header += json;
     std::uint64_t const file_bytes = header.size() + offset;
-    HeaderOpener const open = [&]() -> Result<ByteReader> {
+    HeaderOpener const opener = [&]() -> Result<ByteReader> {
       return ByteReader{[&header, at = std::size_t{0}](
                             std::span<std::byte> bytes) mutable -> Result<std::size_t> {
         std::size_t const count = std::min(bytes.size(), header.size() - at);
@@ -151,13 +151,13 @@ TEST(Shards, CountTheTensorsThatTheExportedHeaderNames) {
         return count;
       }};
     };
-    auto const layout = parse_safetensors(open().value(), file_bytes);
+    auto const layout = parse_safetensors(opener().value(), file_bytes);
     ASSERT_TRUE(layout) << layout.error().message;
     FilePlan const plan = plan_safetensors(layout.value(), 3);
     for (std::uint32_t shard = 0; shard < plan.shards.size(); ++shard) {
       std::string written;
       auto const wrote = write_shard_header(
-          open, file_bytes, shard_span(manifest_of(plan), ShardIndex{shard}),
+          opener, file_bytes, shard_span(manifest_of(plan), ShardIndex{shard}),
           [&](std::span<std::byte const> bytes) -> Result<void> {
             written.append(reinterpret_cast<char const*>(bytes.data()), bytes.size());
             return ok();

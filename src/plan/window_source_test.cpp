@@ -113,11 +113,11 @@ TEST(WindowSource, EveryScheduleWithoutFailuresPushesEachWindowOnce) {
     auto operator<=>(State const&) const = default;
   };
   std::set<State> seen{{{0, 0, 0}, 0}};
-  std::vector<State> open(seen.begin(), seen.end());
+  std::vector<State> pending(seen.begin(), seen.end());
   std::size_t ends = 0;
-  while (!open.empty()) {
-    State const state = open.back();
-    open.pop_back();
+  while (!pending.empty()) {
+    State const state = pending.back();
+    pending.pop_back();
     Copies copies;
     for (std::size_t const acked : state.acked) {
       copies.push_back({acked == windows_count ? done : running, acked});
@@ -136,7 +136,7 @@ TEST(WindowSource, EveryScheduleWithoutFailuresPushesEachWindowOnce) {
       ++next.acked[self];
       next.pushed += source.action == WindowAction::push ? 1 : 0;
       if (seen.insert(next).second) {
-        open.push_back(next);
+        pending.push_back(next);
       }
     }
     if (!moved) {

@@ -186,6 +186,19 @@ Result<void> CheckpointWriter::write(std::span<std::byte const> raw, std::uint64
   return ok();
 }
 
+Result<std::size_t> CheckpointWriter::read_at(std::span<std::byte> bytes,
+                                              std::uint64_t offset) const {
+  return state_->locked.pending.file().read_at(bytes, offset);
+}
+
+Result<void> CheckpointWriter::redirect(fs::path path) {
+  if (path == state_->options.path) return ok();
+  TRY(make_folders(folder_of(path)));
+  TRY(state_->replaced, stamp_if_there(path));
+  state_->options.path = std::move(path);
+  return ok();
+}
+
 Result<void> CheckpointWriter::commit() {
   GROVE_ASSERT(!state_->is_committed);
   Options const& options = state_->options;
@@ -226,7 +239,14 @@ Result<ExistingFile> inspect_existing(fs::path const& path, std::uint64_t file_b
                 status_error.message());
   }
   if (type != fs::file_type::regular) return ExistingFile::foreign;
-  TRY(auto const file, File::open_readonly(path));
+  auto const opened = File::open_readonly(path);
+  if (!opened) {
+    // Grove stores only what it can read, and gives it back with the same mode.
+    if (opened.error().kind == ErrorKind::invalid) return ExistingFile::foreign;
+    if (opened.error().kind == ErrorKind::not_found) return ExistingFile::none;
+    return opened.error();
+  }
+  File const& file = opened.value();
   TRY(auto const mark, file.attribute(mark_name));
   if (mark) return ExistingFile::ours;
   TRY(auto const stamp, file.stamp());

@@ -43,6 +43,12 @@ class CheckpointWriter {
   // Fails: internal (it reaches beyond the file; nothing is written), exhausted.
   Result<void> write(std::span<std::byte const> raw, std::uint64_t offset);
 
+  // Reads back what was written, up to bytes.size(): how many bytes there are at `offset`.
+  Result<std::size_t> read_at(std::span<std::byte> bytes, std::uint64_t offset) const;
+
+  // Changes the final path, whose folder is made; it must be on the same file system.
+  Result<void> redirect(std::filesystem::path path);
+
   // Makes the file durable and visible, with its mode, time and mark. Call once, after the last
   // write has returned. A file that grove itself may replace (see inspect_existing) is replaced.
   // Fails: internal (some bytes never came), conflict (another file was put there since create());
@@ -59,7 +65,8 @@ class CheckpointWriter {
 enum class ExistingFile { none, ours, foreign };
 
 // Tells by the mark, or where the file system keeps none by size and time, which must be those of
-// what grove would write there. Anything but a regular file is foreign, a link too.
+// what grove would write there. Foreign too is anything but a regular file, and what cannot be
+// read.
 Result<ExistingFile> inspect_existing(std::filesystem::path const& path, std::uint64_t file_bytes,
                                       std::int64_t mtime_ns);
 
