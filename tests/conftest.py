@@ -1,11 +1,12 @@
 """Fixtures: clusters that start real processes, and their logs in the report of a failure."""
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from harness.binary import require_grove
+from harness.binary import GROVE, require_grove
 from harness.cluster import Cluster
 
 CLUSTERS = pytest.StashKey[list[Cluster]]()
@@ -35,6 +36,18 @@ def make_cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cal
 
     yield make
     _close(clusters)
+
+
+@pytest.fixture
+def grove() -> Callable[..., subprocess.CompletedProcess]:
+    """Runs the grove command as it is given."""
+    require_grove()
+
+    def run(*arguments: str, **options: object) -> subprocess.CompletedProcess:
+        return subprocess.run([str(GROVE), *arguments], text=True, capture_output=True,
+                              timeout=60, check=False, **options)
+
+    return run
 
 
 @pytest.fixture

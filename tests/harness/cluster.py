@@ -65,10 +65,11 @@ class Cluster:
             worker.wait_for_log(r"listening on \S+:\d+")
         return self
 
-    def start_worker(self, rank: int, *extra: str, wait: bool = True) -> Process:
+    def start_worker(self, rank: int, *extra: str, wait: bool = True,
+                     prefix: list[str] | None = None) -> Process:
         data = self.data(rank)
         new = [] if data.exists() else ["--new"]
-        command = [str(GROVE), "worker", "--rank", str(rank), "--config", str(self.config_path),
+        command = [*(prefix or []), str(GROVE), "worker", "--rank", str(rank), "--config", str(self.config_path),
                    "--data", str(data), "--port", str(self.ports[rank]), *new, *extra]
         if old := self.workers.get(rank):
             self.ended.append(old)
