@@ -223,7 +223,9 @@ Result<void> read_counts(YamlMap const& map, Config& config) {
   }
   TRY(config.n_chunks, map.number<std::uint32_t>(
                            "n_chunks", {.min = 1, .max = limits::shards_count_max}, workers_count));
-  TRY(config.redundancy, map.number<std::uint32_t>("redundancy", {.min = 1}, config.redundancy));
+  TRY(config.redundancy,
+      map.number<std::uint32_t>("redundancy", {.min = 1, .max = limits::workers_count_max},
+                                config.redundancy));
   if (config.redundancy > workers_count) {
     return map.complaint(
         map.has("redundancy") ? "redundancy" : "num_workers",

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <optional>
 
+#include <yaml-cpp/depthguard.h>
+
 #include "base/limits.h"
 
 namespace grove {
@@ -105,28 +107,31 @@ Result<YamlMap> YamlMap::parse(std::string_view yaml, std::filesystem::path cons
       return fail(ErrorKind::invalid, "{}: {} YAML documents; one is expected",
                   position(source, documents[1].Mark().line), documents.size());
     }
-    return from(source, documents.empty() ? YAML::Node() : documents[0], "", known);
+    return from(source, {0, documents.empty() ? YAML::Node() : documents[0]}, "", known);
+  } catch (YAML::DeepRecursion const& error) {
+    return fail(ErrorKind::invalid, "{}: not YAML: nested too deep",
+                position(source, error.mark.line));
   } catch (YAML::Exception const& error) {
     return fail(ErrorKind::invalid, "{}: not YAML: {}", position(source, error.mark.line),
                 printable(error.msg));
   }
 }
 
-Result<YamlMap> YamlMap::from(std::filesystem::path source, YAML::Node node, std::string prefix,
-                              Keys known) {
-  if (!node.IsMap()) {
+Result<YamlMap> YamlMap::from(std::filesystem::path const& source, Entry const& entry,
+                              std::string prefix, Keys known) {
+  if (!entry.value.IsMap()) {
     std::string const what =
         prefix.empty() ? "the file" : in_quotes(prefix.substr(0, prefix.size() - 1));
     return fail(ErrorKind::invalid, "{}: {} must be a mapping of keys to values, not {}",
-                position(source, node.Mark().line), what, described(node));
+                position(source, entry.line_index), what, described(entry.value));
   }
-  YamlMap map(std::move(source), std::move(node), std::move(prefix));
-  TRY(map.take_entries(known));
+  YamlMap map(source, std::move(prefix), entry.line_index);
+  TRY(map.take_entries(entry.value, known));
   return map;
 }
 
-Result<void> YamlMap::take_entries(Keys known) {
-  for (auto const& entry : node_) {
+Result<void> YamlMap::take_entries(YAML::Node const& node, Keys known) {
+  for (auto const& entry : node) {
     YAML::Node const& key = entry.first;
     std::string const at = position(source_, key.Mark().line);
     if (!key.IsScalar()) {
@@ -137,18 +142,18 @@ Result<void> YamlMap::take_entries(Keys known) {
       return fail(ErrorKind::invalid, "{}: unknown key {}; {}", at, in_quotes(name),
                   suggestion(name, known));
     }
-    if (auto const first = values_.find(name); first != values_.end()) {
+    if (auto const first = entries_.find(name); first != entries_.end()) {
       return fail(ErrorKind::invalid, "{}: {} is given twice; it stands in line {} already", at,
-                  prefix_ + name, first->second.Mark().line + 1);
+                  prefix_ + name, first->second.line_index + 1);
     }
-    values_.emplace(name, entry.second);
+    entries_.emplace(name, Entry{key.Mark().line, entry.second});
   }
   return ok();
 }
 
 std::string YamlMap::where(std::string_view key) const {
-  auto const value = values_.find(key);
-  return position(source_, (value == values_.end() ? node_ : value->second).Mark().line);
+  auto const entry = entries_.find(key);
+  return position(source_, entry == entries_.end() ? line_index_ : entry->second.line_index);
 }
 
 Error YamlMap::complaint(std::string_view key, std::string_view what) const {
@@ -162,7 +167,7 @@ Result<void> YamlMap::require(std::string_view key) const {
 
 Result<std::uint64_t> YamlMap::whole_number(std::string_view key, std::uint64_t min,
                                             std::uint64_t max) const {
-  YAML::Node const& node = values_.find(key)->second;
+  YAML::Node const& node = entries_.find(key)->second.value;
   if (is_plain(node)) {
     std::string const& digits = node.Scalar();
     std::uint64_t value = 0;
@@ -178,7 +183,7 @@ Result<std::uint64_t> YamlMap::whole_number(std::string_view key, std::uint64_t 
 
 Result<bool> YamlMap::boolean(std::string_view key, bool otherwise) const {
   if (!has(key)) return otherwise;
-  YAML::Node const& node = values_.find(key)->second;
+  YAML::Node const& node = entries_.find(key)->second.value;
   bool value = false;
   if (is_plain(node) && YAML::convert<bool>::decode(node, value)) return value;
   return complaint(key, fmt::format("must be true or false, not {}", described(node)));
@@ -200,11 +205,11 @@ Result<std::string> YamlMap::checked_text(std::string_view key, YAML::Node const
 
 Result<std::string> YamlMap::text(std::string_view key, std::string_view otherwise) const {
   if (!has(key)) return std::string(otherwise);
-  return checked_text(key, values_.find(key)->second);
+  return checked_text(key, entries_.find(key)->second.value);
 }
 
 Result<YAML::Node> YamlMap::sequence(std::string_view key, std::size_t count_max) const {
-  YAML::Node const& node = values_.find(key)->second;
+  YAML::Node const& node = entries_.find(key)->second.value;
   if (!node.IsSequence()) {
     return complaint(key, fmt::format("must be a list, not {}", described(node)));
   }
@@ -227,7 +232,7 @@ Result<std::vector<std::string>> YamlMap::texts(std::string_view key, std::size_
 
 Result<YamlMap> YamlMap::map(std::string_view key, Keys known) const {
   TRY(require(key));
-  return from(source_, values_.find(key)->second, fmt::format("{}{}.", prefix_, key), known);
+  return from(source_, entries_.find(key)->second, fmt::format("{}{}.", prefix_, key), known);
 }
 
 Result<std::vector<YamlMap>> YamlMap::maps(std::string_view key, Keys known,
@@ -236,7 +241,8 @@ Result<std::vector<YamlMap>> YamlMap::maps(std::string_view key, Keys known,
   if (!has(key)) return maps;
   TRY(auto const list, sequence(key, count_max));
   for (auto const& entry : list) {
-    TRY(auto map, from(source_, entry, fmt::format("{}{}[{}].", prefix_, key, maps.size()), known));
+    TRY(auto map, from(source_, {entry.Mark().line, entry},
+                       fmt::format("{}{}[{}].", prefix_, key, maps.size()), known));
     maps.push_back(std::move(map));
   }
   return maps;

@@ -37,7 +37,7 @@ class YamlMap {
   static Result<YamlMap> parse(std::string_view yaml, std::filesystem::path const& source,
                                Keys known);
 
-  bool has(std::string_view key) const { return values_.contains(key); }
+  bool has(std::string_view key) const { return entries_.contains(key); }
   Result<void> require(std::string_view key) const;
 
   // The value of `key`, or `otherwise` where there is no such key.
@@ -58,19 +58,24 @@ class YamlMap {
   // The sequence of mappings under `key`; empty where there is no such key.
   Result<std::vector<YamlMap>> maps(std::string_view key, Keys known, std::size_t count_max) const;
 
-  // "<file>:<line of the key's value>: <name of the key> <what>"; where there is no such key the
-  // line is that of the mapping.
+  // "<file>:<line of the key>: <name of the key> <what>"; where there is no such key the line is
+  // that of the mapping.
   Error complaint(std::string_view key, std::string_view what) const;
-  // "<file>:<line of the key's value>".
+  // "<file>:<line of the key>".
   std::string where(std::string_view key) const;
 
  private:
-  YamlMap(std::filesystem::path source, YAML::Node node, std::string prefix)
-      : source_(std::move(source)), node_(std::move(node)), prefix_(std::move(prefix)) {}
+  struct Entry {
+    int line_index = 0;  // the key's: yaml-cpp takes an absent value's place from what follows it
+    YAML::Node value;
+  };
 
-  static Result<YamlMap> from(std::filesystem::path source, YAML::Node node, std::string prefix,
-                              Keys known);
-  Result<void> take_entries(Keys known);
+  YamlMap(std::filesystem::path source, std::string prefix, int line_index)
+      : source_(std::move(source)), prefix_(std::move(prefix)), line_index_(line_index) {}
+
+  static Result<YamlMap> from(std::filesystem::path const& source, Entry const& entry,
+                              std::string prefix, Keys known);
+  Result<void> take_entries(YAML::Node const& node, Keys known);
   Result<std::uint64_t> whole_number(std::string_view key, std::uint64_t min,
                                      std::uint64_t max) const;
   Result<std::string> checked_text(std::string_view key, YAML::Node const& node) const;
@@ -78,9 +83,9 @@ class YamlMap {
   Result<YAML::Node> sequence(std::string_view key, std::size_t count_max) const;
 
   std::filesystem::path source_;
-  YAML::Node node_;
   std::string prefix_;  // "devices_config.workers[1]."
-  std::map<std::string, YAML::Node, std::less<>> values_;
+  int line_index_ = 0;
+  std::map<std::string, Entry, std::less<>> entries_;
 };
 
 }  // namespace grove
