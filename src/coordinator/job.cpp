@@ -75,7 +75,9 @@ Awaitable<void> Job::report_progress() {
     auto const due = last_line_ + limits::progress_period;
     auto const now = std::chrono::steady_clock::now();
     if (now >= due) {
-      add_line(lines::progress(bytes_done_, bytes_total_, bytes_per_second()));
+      add_line(state_ == JobState::queued
+                   ? lines::still_waiting()
+                   : lines::progress(bytes_done_, bytes_total_, bytes_per_second()));
       continue;
     }
     auto const rest = std::chrono::duration_cast<std::chrono::milliseconds>(due - now);

@@ -64,6 +64,10 @@ std::string shard_served(ShardIndex shard, Rank rank, std::string_view host) {
   return fmt::format("  ✓ shard {} — from rank {} ({})", shard.value, rank.value, host);
 }
 
+std::string shard_failed(ShardIndex shard, std::string_view cause) {
+  return fmt::format("  ✗ shard {} — cannot be had: {}", shard.value, cause);
+}
+
 std::string merging(std::size_t shards_count, std::filesystem::path const& path) {
   return fmt::format("Merging {} shards → {}", shards_count, path.string());
 }
@@ -87,5 +91,7 @@ std::string progress(std::uint64_t done, std::uint64_t total, double bytes_per_s
   return fmt::format("  … {} of {} MB, {:.1f} MB/s, {:.0f} s left", megabytes(done),
                      megabytes(total), rate, left);
 }
+
+std::string still_waiting() { return "  … waiting"; }
 
 }  // namespace grove::lines

@@ -39,6 +39,8 @@ std::string trying_replica(Rank replica, ShardIndex shard, Rank failed);
 std::string shard_saved(ShardIndex shard, std::filesystem::path const& path);
 // "  ✓ shard 1 — from rank 2 (pi4-2)", when no shard file is kept
 std::string shard_served(ShardIndex shard, Rank rank, std::string_view host);
+// "  ✗ shard 1 — cannot be had: <cause>"
+std::string shard_failed(ShardIndex shard, std::string_view cause);
 // "Merging 4 shards → <path>"
 std::string merging(std::size_t shards_count, std::filesystem::path const& path);
 // "Done: saved → <path>"
@@ -50,6 +52,8 @@ std::string shards_failed(std::size_t failed, std::size_t wanted);
 std::string error(std::string_view message);
 // "  … 120.0 of 942.3 MB, 24.1 MB/s, 34 s left"
 std::string progress(std::uint64_t done, std::uint64_t total, double bytes_per_second);
+// "  … waiting", behind another job of the same checkpoint
+std::string still_waiting();
 // "942.3"
 std::string megabytes(std::uint64_t bytes);
 

@@ -21,7 +21,7 @@ StoreJob::StoreJob(Services& services, Config config, CheckpointRequest request,
       request_(std::move(request)),
       job_(std::move(job)) {}
 
-Awaitable<void> StoreJob::run() {
+Awaitable<void> StoreJob::run(std::function<void()> on_committed) {
   job_->begin();
   auto result = co_await open_request();
   if (result.has_value()) result = co_await make_plan();
@@ -31,6 +31,7 @@ Awaitable<void> StoreJob::run() {
     job_->fail_with(result.error());
     co_return;
   }
+  on_committed();
   job_->finish(lines::store_done(copies_.size(), copies_.size(), config_.redundancy, request_.key));
   co_await forget_superseded();
 }

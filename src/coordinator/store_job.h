@@ -37,8 +37,9 @@ class StoreJob {
   // `services` must outlive the job.
   StoreJob(Services& services, Config config, CheckpointRequest request, std::shared_ptr<Job> job);
 
-  // Runs to the end; the outcome is the job's last line.
-  Awaitable<void> run();
+  // Runs to the end; the outcome is the job's last line. `on_committed` is called before the line
+  // "Done: …" can be seen.
+  Awaitable<void> run(std::function<void()> on_committed);
 
  private:
   Awaitable<Result<void>> open_request();

@@ -266,7 +266,7 @@ Awaitable<Result<Manifest>> WorkerClient::get_manifest(Digest digest) {
 }
 
 Awaitable<Result<std::vector<Digest>>> WorkerClient::put_ref(Ref ref) {
-  auto const body = serialize_target(ref.target);
+  auto const body = serialize_ref_target(ref.target);
   auto call = json_call(http::verb::put, with_query(ref_target(ref), address_, job_), body);
   call.idle_timeout = limits::commit_timeout;
   auto reply = co_await http_.call(address_.endpoint, std::move(call));

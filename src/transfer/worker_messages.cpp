@@ -328,11 +328,11 @@ Result<PullOutcome> parse_outcome(std::string_view json) {
   return outcome;
 }
 
-std::string serialize_target(Digest const& target) {
+std::string serialize_ref_target(Digest const& target) {
   return text_of(Json{{"target", target.hex()}});
 }
 
-Result<Digest> parse_target(std::string_view json) {
+Result<Digest> parse_ref_target(std::string_view json) {
   TRY(auto const object, parse_object(json));
   return Fields(object).digest("target");
 }

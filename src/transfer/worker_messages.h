@@ -87,8 +87,8 @@ std::string serialize_outcome(PullOutcome const& outcome);
 // Passes on the error of a line that says the whole call failed.
 Result<PullOutcome> parse_outcome(std::string_view json);
 
-std::string serialize_target(Digest const& target);  // the body of PUT /refs
-Result<Digest> parse_target(std::string_view json);
+std::string serialize_ref_target(Digest const& target);  // the body of PUT /refs
+Result<Digest> parse_ref_target(std::string_view json);
 
 std::string serialize_witnesses(std::span<WorkerAddress const> witnesses);
 Result<std::vector<WorkerAddress>> parse_witnesses(std::string_view json);

@@ -96,7 +96,7 @@ Awaitable<Result<void>> put_ref(Holdings& holdings, HttpRequest& request,
                                 HttpResponder& responder) {
   CO_TRY(auto ref, ref_arguments(request));
   CO_TRY(auto const body, co_await request.read_body(limits::json_body_bytes_max));
-  CO_TRY(ref.target, parse_target(text_of(body)));
+  CO_TRY(ref.target, parse_ref_target(text_of(body)));
   auto put = co_await holdings.offload.run([&] { return holdings.refs->put_ref(ref); });
   if (!put) {
     co_await holdings.check_store(put.error());

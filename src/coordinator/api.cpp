@@ -1,0 +1,150 @@
+#include "coordinator/api.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+
+#include "coordinator/job_lines.h"
+#include "format/ref.h"
+
+namespace grove {
+namespace {
+
+constexpr char const* plain_text = "text/plain; charset=utf-8";
+constexpr char const* json_type = "application/json";
+
+Awaitable<Result<void>> refuse_parameter(HttpResponder& responder, std::string detail) {
+  auto body = nlohmann::json{{"detail", std::move(detail)}}.dump();
+  co_return co_await responder.send_text(422, json_type, std::move(body));
+}
+
+}  // namespace
+
+Api::Api(std::filesystem::path config_path, Services& services, Jobs& jobs, Overview& overview)
+    : config_path_(std::move(config_path)), services_(services), jobs_(jobs), overview_(overview) {}
+
+HttpRouter Api::router() {
+  HttpRouter router;
+  auto const add = [&](http::verb method, std::string pattern, Handler handler) {
+    router.add(method, std::move(pattern),
+               [this, handler](HttpRequest& request, HttpResponder& responder) {
+                 return (this->*handler)(request, responder);
+               });
+  };
+  add(http::verb::post, "/store-shard", &Api::store_shard);
+  add(http::verb::post, "/gather-shards", &Api::gather_shards);
+  add(http::verb::get, "/checkpoints", &Api::list_checkpoints);
+  add(http::verb::get, "/workers", &Api::list_workers);
+  add(http::verb::get, "/jobs", &Api::list_jobs);
+  add(http::verb::get, "/jobs/{}", &Api::follow_job);
+  return router;
+}
+
+Awaitable<Result<Config>> Api::read_config() {
+  auto config = co_await services_.offload.run([&] { return load_config(config_path_); });
+  if (config.has_value()) {
+    for (auto const& notice : config.value().notices) {
+      if (std::find(notices_told_.begin(), notices_told_.end(), notice) != notices_told_.end()) {
+        continue;
+      }
+      notices_told_.push_back(notice);
+      spdlog::warn("{}", notice);
+    }
+  }
+  co_return config;
+}
+
+Awaitable<Result<void>> Api::store_shard(HttpRequest& request, HttpResponder& responder) {
+  auto ckpt_path = request.param("ckpt_path");
+  if (!ckpt_path) co_return co_await refuse_parameter(responder, "ckpt_path is required");
+  auto job = co_await start_store(std::move(*ckpt_path));
+  co_return co_await stream_or_error(std::move(job), responder);
+}
+
+Awaitable<Result<std::shared_ptr<Job>>> Api::start_store(std::string ckpt_path) {
+  CO_TRY(auto config, co_await read_config());
+  CO_TRY(auto request, co_await services_.offload.run(
+                           [&] { return resolve_checkpoint(config, ckpt_path); }));
+  auto stamp = co_await services_.offload.run(
+      [&] { return stamp_beneath(config.ckpt_root, request.relative); });
+  std::optional<FileStamp> known;
+  if (stamp.has_value()) known = stamp.value();
+  co_return jobs_.store(std::move(config), std::move(request), known);
+}
+
+Awaitable<Result<void>> Api::gather_shards(HttpRequest& request, HttpResponder& responder) {
+  auto ckpt_path = request.param("ckpt_path");
+  if (!ckpt_path) co_return co_await refuse_parameter(responder, "ckpt_path is required");
+  GatherOptions options;
+  if (auto const output = request.param("output")) options.output = *output;
+  if (auto const text = request.param("generation")) {
+    auto const generation = parse_generation(*text);
+    if (generation.has_error()) {
+      co_return co_await refuse_parameter(responder,
+                                          "generation must be a whole number: " + *text);
+    }
+    options.generation = generation.value();
+  }
+  auto job = co_await start_gather(std::move(*ckpt_path), std::move(options));
+  co_return co_await stream_or_error(std::move(job), responder);
+}
+
+Awaitable<Result<std::shared_ptr<Job>>> Api::start_gather(std::string ckpt_path,
+                                                          GatherOptions options) {
+  CO_TRY(auto config, co_await read_config());
+  CO_TRY(auto request, co_await services_.offload.run(
+                           [&] { return resolve_checkpoint(config, ckpt_path); }));
+  co_return jobs_.gather(std::move(config), std::move(request), std::move(options));
+}
+
+Awaitable<Result<void>> Api::stream_or_error(Result<std::shared_ptr<Job>> job,
+                                             HttpResponder& responder) {
+  if (job.has_value()) co_return co_await stream(std::move(job).value(), responder);
+  auto line = lines::error(job.error().message) + "\n";
+  co_return co_await responder.send_text(200, plain_text, std::move(line));
+}
+
+Awaitable<Result<void>> Api::stream(std::shared_ptr<Job> job, HttpResponder& responder) {
+  CO_TRY(co_await responder.start(200, plain_text, std::nullopt, {}));
+  std::size_t next = 0;
+  while (true) {
+    std::string text;
+    for (; next < job->lines().size(); ++next) text += job->lines()[next] + "\n";
+    if (!text.empty()) {
+      CO_TRY(co_await responder.write_text(std::move(text)));
+      continue;
+    }
+    if (job->is_finished()) break;
+    bool const go_on = co_await job->wait_beyond(next);
+    if (!go_on) co_return fail(ErrorKind::cancelled, "the stream was cut");
+  }
+  co_return co_await responder.finish();
+}
+
+Awaitable<Result<void>> Api::list_checkpoints(HttpRequest&, HttpResponder& responder) {
+  CO_TRY(auto config, co_await read_config());
+  auto body = co_await overview_.checkpoints(std::move(config));
+  co_return co_await responder.send_text(200, json_type, std::move(body));
+}
+
+Awaitable<Result<void>> Api::list_workers(HttpRequest&, HttpResponder& responder) {
+  CO_TRY(auto config, co_await read_config());
+  auto body = co_await overview_.workers(std::move(config));
+  co_return co_await responder.send_text(200, json_type, std::move(body));
+}
+
+Awaitable<Result<void>> Api::list_jobs(HttpRequest&, HttpResponder& responder) {
+  co_return co_await responder.send_text(200, json_type, jobs_json(jobs_.recent()));
+}
+
+Awaitable<Result<void>> Api::follow_job(HttpRequest& request, HttpResponder& responder) {
+  auto job = jobs_.find(request.args().front());
+  if (!job) {
+    co_return fail(ErrorKind::not_found, "no job {}; GET /jobs lists them", request.args().front());
+  }
+  co_return co_await stream(std::move(job), responder);
+}
+
+}  // namespace grove

@@ -1,0 +1,70 @@
+#include "coordinator/coordinator.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+#include "base/limits.h"
+#include "base/random.h"
+#include "coordinator/api.h"
+#include "net/http_client.h"
+#include "net/offload.h"
+
+namespace grove {
+namespace {
+
+HttpServerOptions server_options(Config const& config) {
+  HttpServerOptions options;
+  options.address = config.api_host;
+  options.port = config.api_port;
+  options.hosts = config.api_hosts;
+  options.hosts.push_back(config.api_host);
+  return options;
+}
+
+}  // namespace
+
+struct Coordinator::State {
+  State(asio::any_io_executor executor, Config const& config)
+      : http(executor),
+        offload(std::max(2u, std::thread::hardware_concurrency())),
+        buffers(executor, limits::job_buffers_bytes_max),
+        services{.executor = executor,
+                 .http = http,
+                 .offload = offload,
+                 .buffers = buffers,
+                 .coordinator_id = random_hex(16)},
+        jobs(services),
+        overview(services),
+        api(config.source, services, jobs, overview),
+        server(executor, api.router(), server_options(config)) {}
+
+  HttpClient http;
+  Offload offload;
+  Semaphore buffers;
+  Services services;
+  Jobs jobs;
+  Overview overview;
+  Api api;
+  HttpServer server;
+};
+
+Coordinator::Coordinator(asio::any_io_executor executor, Config config)
+    : state_(std::make_unique<State>(std::move(executor), config)) {}
+
+Coordinator::~Coordinator() = default;
+
+Result<void> Coordinator::start() { return state_->server.start(); }
+
+std::uint16_t Coordinator::port() const { return state_->server.port(); }
+
+Awaitable<void> Coordinator::stop() {
+  // Jobs first: their streams then end with a line that says so.
+  co_await state_->jobs.stop(limits::shutdown_grace);
+  co_await state_->server.stop(limits::shutdown_grace);
+  state_->http.close_idle();
+}
+
+}  // namespace grove

@@ -1,0 +1,31 @@
+// The coordinator as one object: the API and what it needs. It keeps nothing on disk.
+// Threads: one executor.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "net/asio.h"
+
+namespace grove {
+
+class Coordinator {
+ public:
+  // The API listens where `config` says; requests read the file at config.source afresh.
+  Coordinator(asio::any_io_executor executor, Config config);
+  ~Coordinator();
+
+  // Fails: conflict when the port is in use.
+  Result<void> start();
+  std::uint16_t port() const;
+  // Ends jobs and connections. What jobs have sent stays on the workers and need not be sent again.
+  Awaitable<void> stop();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace grove

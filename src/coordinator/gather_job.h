@@ -1,0 +1,90 @@
+// A gather, from the request to the commit: request → plan → transfer → commit.
+//
+// Promise: the exact bytes of the newest complete generation that any reachable worker knows of, or
+// an error that names it, and an older one that can be had; never an older one silently, never a
+// partial file. A file that grove did not write is never replaced.
+// Threads: the coordinator's executor.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "coordinator/checkpoint_request.h"
+#include "coordinator/job.h"
+#include "coordinator/members.h"
+#include "plan/gather_plan.h"
+#include "transfer/checkpoint_writer.h"
+#include "transfer/fetch.h"
+
+namespace grove {
+
+struct GatherOptions {
+  std::optional<std::filesystem::path> output;  // instead of merged.X beside the checkpoint
+  std::optional<Generation> generation;         // instead of the newest complete one
+
+  friend bool operator==(GatherOptions const&, GatherOptions const&) = default;
+};
+
+class GatherJob {
+ public:
+  // `services` must outlive the job.
+  GatherJob(Services& services, Config config, CheckpointRequest request, GatherOptions options,
+            std::shared_ptr<Job> job);
+
+  // Runs to the end; the outcome is the job's last line.
+  Awaitable<void> run();
+
+ private:
+  struct Shard {
+    std::optional<CheckpointWriter> file;  // with keep_shards
+    std::uint64_t header_bytes = 0;        // of that file
+    std::optional<std::size_t> served_by;  // worker index
+    bool is_over = false;
+  };
+
+  Awaitable<Result<void>> choose_generation();
+  Awaitable<Result<void>> choose_output();
+  Awaitable<Result<void>> transfer();
+  Awaitable<Result<void>> commit();
+
+  Awaitable<std::string> older_hint(Generation lost);
+  Awaitable<Result<void>> fetch_header();
+  Awaitable<Result<void>> open_shard_file(ShardIndex index);
+  Awaitable<Result<void>> fetch_shard(ShardIndex index);
+  Awaitable<void> fetch_next_shards();
+  Awaitable<void> announce_in_order();
+  FetchOptions fetch_options(std::optional<ShardIndex> shard);
+  std::vector<Holder> holders_at(std::vector<std::size_t> const& worker_indexes);
+  std::string mark() const;
+  DeviceConfig const& device(std::size_t worker_index) const {
+    return config_.workers[worker_index];
+  }
+
+  Services& services_;
+  Config config_;
+  CheckpointRequest request_;
+  GatherOptions options_;
+  std::shared_ptr<Job> job_;
+
+  // plan
+  ClusterView view_;
+  std::vector<GenerationView> generations_;  // newest first, complete ones
+  Manifest manifest_;
+  std::vector<std::size_t> manifest_holders_;
+  GatherPlan plan_;
+  std::filesystem::path output_;
+  // transfer
+  std::optional<CheckpointWriter> writer_;
+  std::vector<Shard> shards_;
+  std::uint32_t next_shard_ = 0;       // to be fetched
+  std::uint32_t next_announced_ = 0;   // to be told to the followers
+  bool is_announcing_ = false;
+  std::size_t failed_count_ = 0;
+  std::optional<Error> stopped_for_;   // our own disk failed
+};
+
+}  // namespace grove

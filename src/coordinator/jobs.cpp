@@ -1,0 +1,109 @@
+#include "coordinator/jobs.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/random.h"
+#include "coordinator/store_job.h"
+
+namespace grove {
+namespace {
+
+constexpr std::size_t recent_max = 200;
+
+// Waits for the job ahead, if there is one; false when cancelled meanwhile.
+Awaitable<bool> wait_for(std::shared_ptr<Job> before, std::shared_ptr<Job> job) {
+  if (!before || before->is_finished()) co_return true;
+  job->add_line("  waiting for the running " + std::string(to_string(before->kind())) + " of " +
+                before->identity());
+  co_return co_await before->wait_finished();
+}
+
+Error stopped() {
+  return fail(ErrorKind::cancelled, "the coordinator is stopping; ask again when it runs");
+}
+
+}  // namespace
+
+Jobs::Jobs(Services& services) : services_(services), tasks_(services.executor) {}
+
+std::shared_ptr<Job> Jobs::make(JobKind kind, CheckpointKey const& key) {
+  auto job = std::make_shared<Job>(services_.executor, random_hex(8), kind, key.identity());
+  recent_.push_front(job);
+  // Only finished ones are forgotten, the oldest first.
+  for (auto oldest = recent_.end(); recent_.size() > recent_max && oldest != recent_.begin();) {
+    --oldest;
+    if ((*oldest)->is_finished()) oldest = recent_.erase(oldest);
+  }
+  return job;
+}
+
+std::shared_ptr<Job> Jobs::store(Config config, CheckpointRequest request,
+                                 std::optional<FileStamp> stamp) {
+  auto& entry = stores_[request.key.identity()];
+  auto before = entry.job;
+  if (before && !before->is_finished() && stamp && entry.stamp == stamp) return before;
+  auto job = make(JobKind::store, request.key);
+  entry = Entry{.job = job, .stamp = stamp, .options = {}, .commits_before = 0};
+  tasks_.spawn("progress of " + job->id(), job->report_progress());
+  tasks_.spawn("store " + job->id(),
+               run_store(std::move(before), job, std::move(config), std::move(request)));
+  return job;
+}
+
+std::shared_ptr<Job> Jobs::gather(Config config, CheckpointRequest request,
+                                  GatherOptions options) {
+  auto const identity = request.key.identity();
+  auto const place = options.output ? options.output->string() : std::string();
+  auto& entry = gathers_[identity + '\n' + place];
+  auto before = entry.job;
+  auto const commits = commits_[identity];
+  if (before && !before->is_finished() && entry.options == options &&
+      entry.commits_before == commits) {
+    return before;
+  }
+  auto job = make(JobKind::gather, request.key);
+  entry = Entry{.job = job, .stamp = {}, .options = options, .commits_before = commits};
+  tasks_.spawn("progress of " + job->id(), job->report_progress());
+  tasks_.spawn("gather " + job->id(), run_gather(std::move(before), job, std::move(config),
+                                                 std::move(request), std::move(options)));
+  return job;
+}
+
+Awaitable<void> Jobs::run_store(std::shared_ptr<Job> before, std::shared_ptr<Job> job,
+                                Config config, CheckpointRequest request) {
+  bool const is_free = co_await wait_for(std::move(before), job);
+  if (!is_free) {
+    job->fail_with(stopped());
+    co_return;
+  }
+  auto const identity = request.key.identity();
+  StoreJob store(services_, std::move(config), std::move(request), job);
+  co_await store.run([this, &identity] { ++commits_[identity]; });
+  auto const entry = stores_.find(identity);
+  if (entry != stores_.end() && entry->second.job == job) stores_.erase(entry);
+}
+
+Awaitable<void> Jobs::run_gather(std::shared_ptr<Job> before, std::shared_ptr<Job> job,
+                                 Config config, CheckpointRequest request, GatherOptions options) {
+  bool const is_free = co_await wait_for(std::move(before), job);
+  if (!is_free) {
+    job->fail_with(stopped());
+    co_return;
+  }
+  GatherJob gather(services_, std::move(config), std::move(request), std::move(options), job);
+  co_await gather.run();
+  std::erase_if(gathers_, [&](auto const& entry) { return entry.second.job == job; });
+}
+
+std::vector<std::shared_ptr<Job>> Jobs::recent() const { return {recent_.begin(), recent_.end()}; }
+
+std::shared_ptr<Job> Jobs::find(std::string_view id) const {
+  auto const found = std::find_if(recent_.begin(), recent_.end(),
+                                  [id](auto const& job) { return job->id() == id; });
+  return found == recent_.end() ? nullptr : *found;
+}
+
+Awaitable<void> Jobs::stop(std::chrono::milliseconds grace) { co_await tasks_.stop(grace); }
+
+}  // namespace grove
