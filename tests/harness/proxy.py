@@ -18,6 +18,7 @@ class Request:
     target: str
     body_bytes: int = 0
     answer_bytes: int = 0
+    status: int = 0  # of the answer; 0 until there is one
 
     @property
     def line(self) -> str:
@@ -37,6 +38,12 @@ class Rule:
     released: threading.Event = field(default_factory=threading.Event)
 
     def release(self) -> None:
+        """Lets the held requests go on to the worker."""
+        self.released.set()
+
+    def drop(self) -> None:
+        """Cuts the held requests' connections: the worker never sees them."""
+        self.cut_after_bytes = 0
         self.released.set()
 
     def wait_reached(self, seconds: float = 30) -> None:
@@ -81,7 +88,7 @@ class Proxy:
         with self._lock:
             rules, sockets = list(self._rules), list(self._open)
         for rule in rules:
-            rule.release()
+            rule.drop()
         self._listener.close()
         for each in sockets:
             _shut(each)
@@ -161,10 +168,11 @@ class _Link:
         cut_after = None
         if rule:
             rule.reached.set()
-            cut_after, self.answer_limit = rule.cut_after_bytes, rule.answer_cut_after_bytes
-            if cut_after is None and self.answer_limit is None:
+            self.answer_limit = rule.answer_cut_after_bytes
+            if rule.cut_after_bytes is None and self.answer_limit is None:
                 rule.released.wait()
-            elif cut_after == 0:
+            cut_after = rule.cut_after_bytes
+            if cut_after == 0:
                 raise OSError("cut by a rule")
         self.worker.sendall(head)
         passed = 0
@@ -186,6 +194,8 @@ class _Link:
         try:
             while piece := self.worker.recv(PIECE):
                 if self.current:
+                    if not self.current.answer_bytes and piece.startswith(b"HTTP/1.1 "):
+                        self.current.status = int(piece[9:12])
                     self.current.answer_bytes += len(piece)
                     limit = self.answer_limit
                     if limit is not None and self.current.answer_bytes >= limit:
