@@ -1,6 +1,5 @@
 """Lines come as they happen, to curl and to httpx; and a job outlives its client."""
 import subprocess
-from pathlib import Path
 
 import httpx
 import pytest
