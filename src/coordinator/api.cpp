@@ -65,8 +65,8 @@ Awaitable<Result<void>> Api::store_shard(HttpRequest& request, HttpResponder& re
 
 Awaitable<Result<std::shared_ptr<Job>>> Api::start_store(std::string ckpt_path) {
   CO_TRY(auto config, co_await read_config());
-  CO_TRY(auto request, co_await services_.offload.run(
-                           [&] { return resolve_checkpoint(config, ckpt_path); }));
+  CO_TRY(auto request,
+         co_await services_.offload.run([&] { return resolve_checkpoint(config, ckpt_path); }));
   auto stamp = co_await services_.offload.run(
       [&] { return stamp_beneath(config.ckpt_root, request.relative); });
   std::optional<FileStamp> known;
@@ -82,8 +82,7 @@ Awaitable<Result<void>> Api::gather_shards(HttpRequest& request, HttpResponder& 
   if (auto const text = request.param("generation")) {
     auto const generation = parse_generation(*text);
     if (generation.has_error()) {
-      co_return co_await refuse_parameter(responder,
-                                          "generation must be a whole number: " + *text);
+      co_return co_await refuse_parameter(responder, "generation must be a whole number: " + *text);
     }
     options.generation = generation.value();
   }
@@ -94,8 +93,8 @@ Awaitable<Result<void>> Api::gather_shards(HttpRequest& request, HttpResponder& 
 Awaitable<Result<std::shared_ptr<Job>>> Api::start_gather(std::string ckpt_path,
                                                           GatherOptions options) {
   CO_TRY(auto config, co_await read_config());
-  CO_TRY(auto request, co_await services_.offload.run(
-                           [&] { return resolve_checkpoint(config, ckpt_path); }));
+  CO_TRY(auto request,
+         co_await services_.offload.run([&] { return resolve_checkpoint(config, ckpt_path); }));
   co_return jobs_.gather(std::move(config), std::move(request), std::move(options));
 }
 

@@ -17,8 +17,7 @@ Error not_under_root(fs::path const& path, Config const& config) {
 
 // What is left of `path` below `root`; nullopt when it is not below.
 std::optional<fs::path> below(fs::path const& path, fs::path const& root) {
-  auto const [in_root, in_path] =
-      std::mismatch(root.begin(), root.end(), path.begin(), path.end());
+  auto const [in_root, in_path] = std::mismatch(root.begin(), root.end(), path.begin(), path.end());
   if (in_root != root.end() || in_path == path.end()) return std::nullopt;
   fs::path rest;
   for (auto part = in_path; part != path.end(); ++part) rest /= *part;

@@ -56,9 +56,13 @@ Coordinator::Coordinator(asio::any_io_executor executor, Config config)
 
 Coordinator::~Coordinator() = default;
 
-Result<void> Coordinator::start() { return state_->server.start(); }
+Result<void> Coordinator::start() {
+  return state_->server.start();
+}
 
-std::uint16_t Coordinator::port() const { return state_->server.port(); }
+std::uint16_t Coordinator::port() const {
+  return state_->server.port();
+}
 
 Awaitable<void> Coordinator::stop() {
   // Jobs first: their streams then end with a line that says so.

@@ -99,8 +99,7 @@ Awaitable<std::string> GatherJob::older_hint(Generation lost) {
     if (older.generation >= lost) continue;
     auto const manifest = co_await fetch_manifest(services_, config_, older);
     if (manifest.has_error()) continue;
-    auto const plan =
-        plan_gather(manifest.value(), view_.inventories, config_.workers.size());
+    auto const plan = plan_gather(manifest.value(), view_.inventories, config_.workers.size());
     if (!plan.missing.empty()) continue;
     co_return fmt::format("; generation {} cannot be had now, an older one can: generation={}",
                           lost.value, older.generation.value);
@@ -112,7 +111,8 @@ Awaitable<std::string> GatherJob::older_hint(Generation lost) {
 
 Awaitable<Result<void>> GatherJob::choose_output() {
   auto use = ExtensionUse::alone;
-  if (!options_.output && request_.key.file_name() != "model" + std::string(request_.key.extension())) {
+  if (!options_.output &&
+      request_.key.file_name() != "model" + std::string(request_.key.extension())) {
     auto const everything = co_await survey(services_, config_, std::nullopt);
     use = extension_use_on_workers(request_.key, everything);
   }
@@ -295,12 +295,11 @@ Awaitable<void> GatherJob::announce_in_order() {
       job_->add_line(lines::shard_served(index, worker.rank, worker.host));
       continue;
     }
-    bool const is_lowest = std::none_of(
-        shards_.begin(), shards_.begin() + index.value,
-        [&](Shard const& lower) { return lower.served_by == shard.served_by; });
-    auto const path =
-        shard_path(config_.shards_root, worker.rank, request_.key, index,
-                   is_lowest ? ShardOfWorker::lowest : ShardOfWorker::further);
+    bool const is_lowest =
+        std::none_of(shards_.begin(), shards_.begin() + index.value,
+                     [&](Shard const& lower) { return lower.served_by == shard.served_by; });
+    auto const path = shard_path(config_.shards_root, worker.rank, request_.key, index,
+                                 is_lowest ? ShardOfWorker::lowest : ShardOfWorker::further);
     auto const committed = co_await services_.offload.run([&]() -> Result<void> {
       TRY(shard.file->redirect(path));
       return shard.file->commit();

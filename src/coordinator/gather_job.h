@@ -80,11 +80,11 @@ class GatherJob {
   // transfer
   std::optional<CheckpointWriter> writer_;
   std::vector<Shard> shards_;
-  std::uint32_t next_shard_ = 0;       // to be fetched
-  std::uint32_t next_announced_ = 0;   // to be told to the followers
+  std::uint32_t next_shard_ = 0;      // to be fetched
+  std::uint32_t next_announced_ = 0;  // to be told to the followers
   bool is_announcing_ = false;
   std::size_t failed_count_ = 0;
-  std::optional<Error> stopped_for_;   // our own disk failed
+  std::optional<Error> stopped_for_;  // our own disk failed
 };
 
 }  // namespace grove

@@ -12,10 +12,9 @@ bool is_cut_alike(FilePlan const& plan, Manifest const& manifest) {
       plan.header_bytes != manifest.header_bytes || plan.shards.size() != manifest.shards.size()) {
     return false;
   }
-  return std::equal(plan.shards.begin(), plan.shards.end(), manifest.shards.begin(),
-                    [](ShardPlan const& a, ShardEntry const& b) {
-                      return a.begin == b.begin && a.end == b.end;
-                    });
+  return std::equal(
+      plan.shards.begin(), plan.shards.end(), manifest.shards.begin(),
+      [](ShardPlan const& a, ShardEntry const& b) { return a.begin == b.begin && a.end == b.end; });
 }
 
 }  // namespace

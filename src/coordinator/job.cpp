@@ -19,14 +19,20 @@ std::int64_t wall_clock_ms() {
 
 }  // namespace
 
-std::string_view to_string(JobKind kind) { return kind == JobKind::store ? "store" : "gather"; }
+std::string_view to_string(JobKind kind) {
+  return kind == JobKind::store ? "store" : "gather";
+}
 
 std::string_view to_string(JobState state) {
   switch (state) {
-    case JobState::queued: return "queued";
-    case JobState::running: return "running";
-    case JobState::done: return "done";
-    case JobState::failed: return "failed";
+    case JobState::queued:
+      return "queued";
+    case JobState::running:
+      return "running";
+    case JobState::done:
+      return "done";
+    case JobState::failed:
+      return "failed";
   }
   return "failed";
 }

@@ -1,8 +1,7 @@
 // A running or finished store or gather: its lines, its progress, and whoever follows it.
 // The job belongs to the checkpoint, not to a connection: followers come and go.
-// Not here: what a job does (store_job, gather_job), which jobs there are (jobs.h), the words of the
-// lines (job_lines.h).
-// Threads: the coordinator's executor.
+// Not here: what a job does (store_job, gather_job), which jobs there are (jobs.h), the words of
+// the lines (job_lines.h). Threads: the coordinator's executor.
 #pragma once
 
 #include <chrono>

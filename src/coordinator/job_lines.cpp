@@ -18,8 +18,7 @@ std::string loaded_tensors(std::uint64_t tensors_count, std::uint64_t bytes,
                      megabytes(bytes), key.display(), shards_count);
 }
 
-std::string loaded_file(std::uint64_t bytes, CheckpointKey const& key,
-                        std::uint32_t shards_count) {
+std::string loaded_file(std::uint64_t bytes, CheckpointKey const& key, std::uint32_t shards_count) {
   return fmt::format("Loaded 1 file ({} MB) from {} — chunking into {} shards", megabytes(bytes),
                      key.display(), shards_count);
 }
@@ -80,7 +79,9 @@ std::string shards_failed(std::size_t failed, std::size_t wanted) {
   return fmt::format("{}/{} shards failed — skipping merge", failed, wanted);
 }
 
-std::string error(std::string_view message) { return fmt::format("ERROR: {}", message); }
+std::string error(std::string_view message) {
+  return fmt::format("ERROR: {}", message);
+}
 
 std::string progress(std::uint64_t done, std::uint64_t total, double bytes_per_second) {
   auto const rate = bytes_per_second / static_cast<double>(limits::mib);
@@ -92,6 +93,8 @@ std::string progress(std::uint64_t done, std::uint64_t total, double bytes_per_s
                      megabytes(total), rate, left);
 }
 
-std::string still_waiting() { return "  … waiting"; }
+std::string still_waiting() {
+  return "  … waiting";
+}
 
 }  // namespace grove::lines

@@ -51,8 +51,7 @@ std::shared_ptr<Job> Jobs::store(Config config, CheckpointRequest request,
   return job;
 }
 
-std::shared_ptr<Job> Jobs::gather(Config config, CheckpointRequest request,
-                                  GatherOptions options) {
+std::shared_ptr<Job> Jobs::gather(Config config, CheckpointRequest request, GatherOptions options) {
   auto const identity = request.key.identity();
   auto const place = options.output ? options.output->string() : std::string();
   auto& entry = gathers_[identity + '\n' + place];
@@ -96,7 +95,9 @@ Awaitable<void> Jobs::run_gather(std::shared_ptr<Job> before, std::shared_ptr<Jo
   std::erase_if(gathers_, [&](auto const& entry) { return entry.second.job == job; });
 }
 
-std::vector<std::shared_ptr<Job>> Jobs::recent() const { return {recent_.begin(), recent_.end()}; }
+std::vector<std::shared_ptr<Job>> Jobs::recent() const {
+  return {recent_.begin(), recent_.end()};
+}
 
 std::shared_ptr<Job> Jobs::find(std::string_view id) const {
   auto const found = std::find_if(recent_.begin(), recent_.end(),
@@ -104,6 +105,8 @@ std::shared_ptr<Job> Jobs::find(std::string_view id) const {
   return found == recent_.end() ? nullptr : *found;
 }
 
-Awaitable<void> Jobs::stop(std::chrono::milliseconds grace) { co_await tasks_.stop(grace); }
+Awaitable<void> Jobs::stop(std::chrono::milliseconds grace) {
+  co_await tasks_.stop(grace);
+}
 
 }  // namespace grove

@@ -47,9 +47,9 @@ class Jobs {
  private:
   struct Entry {
     std::shared_ptr<Job> job;
-    std::optional<FileStamp> stamp;            // store
-    GatherOptions options;                     // gather
-    std::uint64_t commits_before = 0;          // gather
+    std::optional<FileStamp> stamp;    // store
+    GatherOptions options;             // gather
+    std::uint64_t commits_before = 0;  // gather
   };
 
   std::shared_ptr<Job> make(JobKind kind, CheckpointKey const& key);
@@ -60,8 +60,8 @@ class Jobs {
 
   Services& services_;
   TaskGroup tasks_;
-  std::map<std::string, Entry> stores_;   // by identity: the newest, finished or not
-  std::map<std::string, Entry> gathers_;  // by identity and place
+  std::map<std::string, Entry> stores_;           // by identity: the newest, finished or not
+  std::map<std::string, Entry> gathers_;          // by identity and place
   std::map<std::string, std::uint64_t> commits_;  // stores done since the start, by identity
   std::deque<std::shared_ptr<Job>> recent_;       // newest first
 };

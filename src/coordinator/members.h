@@ -36,8 +36,8 @@ struct Member {
 };
 
 struct ClusterView {
-  std::vector<Member> members;                // one per worker of the config, in its order
-  std::vector<WorkerInventory> inventories;   // of those that answered
+  std::vector<Member> members;               // one per worker of the config, in its order
+  std::vector<WorkerInventory> inventories;  // of those that answered
   std::vector<Tombstone> tombstones;
 
   std::size_t alive_count() const;

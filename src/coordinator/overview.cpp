@@ -20,7 +20,7 @@ using nlohmann::json;
 constexpr std::size_t manifests_kept_max = 10'000;
 
 struct CopyCount {
-  std::size_t live = 0;    // over all shards, each worker's sound copy
+  std::size_t live = 0;  // over all shards, each worker's sound copy
   std::size_t wanted = 0;
   std::size_t fewest = 0;  // of any one shard
   std::set<std::size_t> holders;
@@ -58,13 +58,17 @@ std::string verdict(CopyCount const& count, Manifest const& manifest, Config con
   }
   std::vector<std::string> hosts;
   for (auto const index : count.holders) hosts.push_back(config.workers[index].host);
-  return fmt::format("safe: {} of {} copies on {}", std::min<std::size_t>(count.fewest, manifest.redundancy),
-                     manifest.redundancy, fmt::join(hosts, ", "));
+  return fmt::format("safe: {} of {} copies on {}",
+                     std::min<std::size_t>(count.fewest, manifest.redundancy), manifest.redundancy,
+                     fmt::join(hosts, ", "));
 }
 
 json describe(Member const& member, DeviceConfig const& device) {
-  json row{{"rank", device.rank.value}, {"host", device.host}, {"ip", device.ip},
-           {"port", device.port},       {"alive", member.health.has_value()}};
+  json row{{"rank", device.rank.value},
+           {"host", device.host},
+           {"ip", device.ip},
+           {"port", device.port},
+           {"alive", member.health.has_value()}};
   row["detail"] = member.health ? "" : member.error.message;
   row["id"] = member.health ? json(member.health->id) : json(nullptr);
   row["free_bytes"] = member.health ? json(member.health->free_bytes) : json(nullptr);

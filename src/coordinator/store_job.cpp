@@ -237,10 +237,8 @@ void StoreJob::stop_for(Error error) {
 Awaitable<Result<std::vector<Digest>>> StoreJob::commit_copy(PlannedCopy copy, WorkerClient& worker,
                                                              Digest list) {
   CO_TRY(auto const generation, co_await choice_->wait());
-  Ref const ref{.key = request_.key,
-                .generation = generation,
-                .name = RefName{copy.shard},
-                .target = list};
+  Ref const ref{
+      .key = request_.key, .generation = generation, .name = RefName{copy.shard}, .target = list};
   co_return co_await worker.put_ref(ref);
 }
 
@@ -259,10 +257,9 @@ Awaitable<Result<void>> StoreJob::commit() {
                    lacking, holders_.size());
   }
   CO_TRY(co_await check_unchanged());
-  Ref const ref{
-      .key = request_.key, .generation = generation, .name = RefName{}, .target = digest};
-  auto const uncommitted = co_await on_each_holder(
-      [&ref](WorkerClient& worker) -> Awaitable<Result<void>> {
+  Ref const ref{.key = request_.key, .generation = generation, .name = RefName{}, .target = digest};
+  auto const uncommitted =
+      co_await on_each_holder([&ref](WorkerClient& worker) -> Awaitable<Result<void>> {
         CO_TRY(auto const missing, co_await worker.put_ref(ref));
         if (missing.empty()) co_return ok();
         co_return fail(ErrorKind::internal, "{}: lost {} chunks of the header; check its disk",
@@ -270,8 +267,9 @@ Awaitable<Result<void>> StoreJob::commit() {
       });
   // Every copy is durable by now. As many manifests as copies keep the promise; fewer do not.
   if (holders_.size() - uncommitted < config_.redundancy) {
-    co_return fail(ErrorKind::unavailable, "the manifest could not be committed on {} of {} workers",
-                   uncommitted, holders_.size());
+    co_return fail(ErrorKind::unavailable,
+                   "the manifest could not be committed on {} of {} workers", uncommitted,
+                   holders_.size());
   }
   co_return ok();
 }
@@ -340,8 +338,8 @@ Awaitable<void> StoreJob::forget_superseded() {
   for (auto const& inventory : before_.inventories) {
     auto worker = client_of(inventory.worker_index);
     for (auto const& held : inventory.refs) {
-      bool const is_complete =
-          std::any_of(before_.inventories.begin(), before_.inventories.end(), [&](auto const& other) {
+      bool const is_complete = std::any_of(
+          before_.inventories.begin(), before_.inventories.end(), [&](auto const& other) {
             return std::any_of(other.refs.begin(), other.refs.end(), [&](HeldRef const& ref) {
               return !ref.ref.name.shard && ref.ref.generation == held.ref.generation;
             });

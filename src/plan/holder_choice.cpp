@@ -7,7 +7,8 @@ namespace grove {
 
 HolderChoice::HolderChoice(std::vector<std::size_t> holders, std::vector<Digest> chunks)
     : order_(std::move(chunks)) {
-  for (auto const index : holders) holders_.push_back({.index = index, .is_gone = false, .lacks = {}});
+  for (auto const index : holders)
+    holders_.push_back({.index = index, .is_gone = false, .lacks = {}});
   for (std::size_t place = 0; place < order_.size(); ++place) left_.emplace(order_[place], place);
 }
 
@@ -29,7 +30,9 @@ std::optional<HolderChoice::Step> HolderChoice::next() {
   return std::nullopt;
 }
 
-void HolderChoice::got(Digest const& chunk) { left_.erase(chunk); }
+void HolderChoice::got(Digest const& chunk) {
+  left_.erase(chunk);
+}
 
 void HolderChoice::failed(std::size_t holder, Digest const& chunk, ErrorKind kind) {
   if (kind == ErrorKind::cancelled) return;

@@ -85,9 +85,8 @@ Awaitable<Result<Fetched>> fetch_list(ShardList const& list, std::vector<Holder>
       return h.worker_index == step->holder;
     });
     PullOptions const pull_options{.buffers = &options.buffers, .stop_at_first_failure = true};
-    auto const outcomes =
-        co_await pull_chunks(holder->client, step->chunks, place_chunk, options.offload,
-                             pull_options, on_outcome);
+    auto const outcomes = co_await pull_chunks(holder->client, step->chunks, place_chunk,
+                                               options.offload, pull_options, on_outcome);
     if (sink_error) co_return *sink_error;
     if (co_await is_cancelled()) co_return fail(ErrorKind::cancelled, "the gather was stopped");
     for (auto const& outcome : outcomes) {

@@ -10,7 +10,9 @@
 namespace grove {
 namespace {
 
-Error cancelled() { return fail(ErrorKind::cancelled, "the store was stopped"); }
+Error cancelled() {
+  return fail(ErrorKind::cancelled, "the store was stopped");
+}
 
 }  // namespace
 

@@ -1,0 +1,166 @@
+// grove store and grove gather: the job's lines as they come, and on a terminal one live progress
+// line under them.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/api_client.h"
+#include "cli/commands.h"
+#include "net/task_group.h"
+#include "net/url.h"
+
+namespace grove {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int interrupted = 130;
+constexpr std::chrono::milliseconds live_period = 500ms;
+
+// The log, and under it a line that is drawn again and again.
+class Screen {
+ public:
+  Screen() : is_terminal_(::isatty(STDOUT_FILENO) == 1) {}
+
+  bool is_terminal() const { return is_terminal_; }
+
+  void log(std::string_view line) {
+    clear_live();
+    fmt::print("{}\n", line);
+    std::fflush(stdout);
+    draw_live();
+  }
+
+  void live(std::string text) {
+    clear_live();
+    live_ = std::move(text);
+    draw_live();
+  }
+
+ private:
+  void clear_live() {
+    if (!live_.empty()) fmt::print("\r\x1b[2K");
+  }
+  void draw_live() {
+    if (live_.empty()) return;
+    fmt::print("{}", live_);
+    std::fflush(stdout);
+  }
+
+  bool is_terminal_;
+  std::string live_;
+};
+
+struct Command {
+  std::string kind;  // "store" or "gather", as in GET /jobs
+  std::string target;
+  std::filesystem::path ckpt_path;
+};
+
+std::string live_text(nlohmann::json const& job) {
+  constexpr double mib = 1024.0 * 1024.0;
+  auto const done = job.value("bytes_done", 0.0);
+  auto const total = job.value("bytes_total", 0.0);
+  if (total <= 0) return {};
+  auto text = fmt::format("  {:.1f} of {:.1f} MB ({:.0f} %), {:.1f} MB/s", done / mib, total / mib,
+                          100 * done / total, job.value("bytes_per_second", 0.0) / mib);
+  if (job.contains("seconds_left") && job["seconds_left"].is_number()) {
+    text += fmt::format(", {:.0f} s left", job["seconds_left"].get<double>());
+  }
+  return text;
+}
+
+Awaitable<void> show_progress(ApiClient& api, Command const& command, Screen& screen) {
+  while (true) {
+    bool const go_on = co_await sleep_for(live_period);
+    if (!go_on) break;
+    auto const reply = co_await api.get("/jobs");
+    if (reply.has_error()) break;
+    auto const document = nlohmann::json::parse(reply.value(), nullptr, false);
+    if (!document.is_object() || !document.contains("jobs")) break;
+    for (auto const& job : document["jobs"]) {
+      auto const identity = job.value("identity", std::string());
+      if (job.value("kind", std::string()) == command.kind &&
+          job.value("state", std::string()) == "running" &&
+          command.ckpt_path.string().ends_with("/" + identity)) {
+        screen.live(live_text(job));
+        break;
+      }
+    }
+  }
+  screen.live({});
+}
+
+Awaitable<void> follow(Endpoint endpoint, Command command, int& status, asio::signal_set& signals) {
+  auto const executor = co_await asio::this_coro::executor;
+  ApiClient api(executor, endpoint);
+  Screen screen;
+  TaskGroup progress(executor);
+  if (screen.is_terminal()) progress.spawn("progress", show_progress(api, command, screen));
+  bool is_done = false;
+  bool has_error = false;
+  auto const on_line = [&](std::string_view line) {
+    is_done = is_done || line.starts_with("Done:");
+    has_error = has_error || line.starts_with("ERROR");
+    if (is_done || has_error) progress.cancel();
+    screen.log(line);
+  };
+  auto const streamed = co_await api.stream_lines(command.target, on_line);
+  co_await progress.stop(1s);
+  signals.cancel();
+  if (status == interrupted) co_return;
+  if (streamed.has_error()) {
+    fmt::print(stderr, "ERROR: {}\n", streamed.error().message);
+  } else if (!is_done && !has_error) {
+    fmt::print(stderr, "ERROR: the API's answer ended before the job did\n");
+  }
+  status = streamed.has_value() && is_done && !has_error ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+Awaitable<void> interrupt(asio::signal_set& signals, TaskGroup& tasks, int& status) {
+  auto const [error, signal] = co_await signals.async_wait(as_result);
+  if (error) co_return;
+  status = interrupted;
+  fmt::print(stderr, "\nleft; the job goes on: grove status shows it\n");
+  tasks.cancel();
+}
+
+int run_job(ConfigPath const& config, Command command) {
+  auto endpoint = api_endpoint(config);
+  if (endpoint.has_error()) {
+    fmt::print(stderr, "ERROR: {}\n", endpoint.error().message);
+    return EXIT_FAILURE;
+  }
+  asio::io_context io(1);
+  asio::signal_set signals(io, SIGINT, SIGTERM);
+  int status = EXIT_FAILURE;
+  TaskGroup tasks(io.get_executor());
+  tasks.spawn("follow", follow(endpoint.value(), std::move(command), status, signals));
+  tasks.spawn("interrupt", interrupt(signals, tasks, status));
+  io.run();
+  return status;
+}
+
+}  // namespace
+
+int run_store(ConfigPath const& config, StoreOptions const& options) {
+  auto const path = options.ckpt_path.string();
+  return run_job(config, {.kind = "store",
+                          .target = "/store-shard?ckpt_path=" + percent_encode(path),
+                          .ckpt_path = options.ckpt_path});
+}
+
+int run_gather(ConfigPath const& config, GatherCommandOptions const& options) {
+  auto target = "/gather-shards?ckpt_path=" + percent_encode(options.ckpt_path.string());
+  if (options.output) target += "&output=" + percent_encode(options.output->string());
+  if (options.generation) target += fmt::format("&generation={}", *options.generation);
+  return run_job(config, {.kind = "gather", .target = target, .ckpt_path = options.ckpt_path});
+}
+
+}  // namespace grove

@@ -1,0 +1,190 @@
+#include "cli/local_cluster.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "base/file.h"
+#include "base/limits.h"
+
+namespace grove {
+namespace fs = std::filesystem;
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint16_t first_port = 5001;
+constexpr std::chrono::milliseconds look_period = 100ms;
+constexpr std::chrono::milliseconds back_off_min = 1s;
+constexpr std::chrono::milliseconds back_off_max = 30s;
+constexpr std::uint64_t config_bytes_max = limits::mib;
+
+fs::path home() {
+  auto const* folder = std::getenv("HOME");
+  return folder != nullptr && *folder != '\0' ? fs::path(folder) : fs::path("/");
+}
+
+bool is_free(std::uint16_t port) {
+  asio::io_context io;
+  tcp::acceptor acceptor(io);
+  error_code error;
+  tcp::endpoint const endpoint(asio::ip::address_v4::loopback(), port);
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor.bind(endpoint, error);
+  return !error;
+}
+
+std::string config_text(fs::path const& ckpt_root, fs::path const& folder,
+                        std::vector<std::uint16_t> const& ports) {
+  auto text = fmt::format(
+      "# Made by grove start --local {}. Edit it as you like; it is read afresh on every request.\n"
+      "ckpt_root: {}\nshards_root: {}\nn_chunks: {}\nnum_workers: {}\n\ndevices_config:\n"
+      "  master:\n    - host: localhost\n      ip: 127.0.0.1\n      rank: 0\n      port: 5000\n"
+      "  workers:\n",
+      ports.size(), ckpt_root.string(), (folder / "shards").string(), ports.size(), ports.size());
+  for (std::size_t i = 0; i < ports.size(); ++i) {
+    text += fmt::format(
+        "    - host: local-{0}\n      ip: 127.0.0.1\n      rank: {0}\n      port: {1}\n", i + 1,
+        ports[i]);
+  }
+  return text;
+}
+
+Result<void> make_config(fs::path const& path, std::uint32_t workers_count,
+                         std::optional<fs::path> const& ckpt_root, fs::path const& folder) {
+  auto const root = fs::absolute(ckpt_root.value_or(home() / "checkpoints"));
+  TRY(make_folders(root));
+  std::vector<std::uint16_t> ports;
+  for (std::uint16_t port = first_port; ports.size() < workers_count && port < 65535; ++port) {
+    if (is_free(port)) ports.push_back(port);
+  }
+  auto const text = config_text(root, folder, ports);
+  return write_durably(path, std::as_bytes(std::span(text)));
+}
+
+}  // namespace
+
+fs::path default_data_folder() {
+  auto const* data_home = std::getenv("XDG_DATA_HOME");
+  if (data_home != nullptr && *data_home == '/') return fs::path(data_home) / "grove";
+  return home() / ".local" / "share" / "grove";
+}
+
+Result<LocalLayout> prepare_local_cluster(fs::path const& folder, std::uint32_t workers_count,
+                                          std::optional<fs::path> const& ckpt_root) {
+  auto const absolute = fs::absolute(folder).lexically_normal();
+  TRY(make_folders(absolute));
+  LocalLayout layout{.folder = absolute, .config_path = absolute / "config.yaml", .ranks = {}};
+  if (auto existing = read_whole(layout.config_path, config_bytes_max); existing.has_error()) {
+    if (existing.error().kind != ErrorKind::not_found) return std::move(existing).error();
+    TRY(make_config(layout.config_path, workers_count, ckpt_root, absolute));
+  }
+  TRY(auto const config, load_config(layout.config_path));
+  if (config.workers.size() != workers_count) {
+    return fail(ErrorKind::conflict,
+                "{} describes {} workers, not {}; use --local {} or another --data folder",
+                layout.config_path.string(), config.workers.size(), workers_count,
+                config.workers.size());
+  }
+  for (auto const& worker : config.workers) layout.ranks.push_back(worker.rank);
+  return layout;
+}
+
+LocalCluster::LocalCluster(asio::any_io_executor executor, LocalLayout layout)
+    : layout_(std::move(layout)), tasks_(std::move(executor)) {
+  for (auto const rank : layout_.ranks) children_.push_back({.rank = rank, .pid = 0});
+}
+
+LocalCluster::~LocalCluster() = default;
+
+Result<void> LocalCluster::start() {
+  for (auto& child : children_) {
+    TRY(launch(child));
+    tasks_.spawn(fmt::format("worker {}", child.rank.value), keep_running(child));
+  }
+  return ok();
+}
+
+Result<void> LocalCluster::launch(Child& child) {
+  auto const data = layout_.folder / fmt::format("worker_{}", child.rank.value);
+  // The folder is ours: if it is not there it is new. One that lost its identity is not.
+  std::error_code ignored;
+  bool const is_new = !fs::exists(data, ignored);
+  auto const rank = std::to_string(child.rank.value);
+  auto const config = layout_.config_path.string();
+  auto const data_text = data.string();
+  std::vector<char const*> arguments{"grove",    "worker",       "--rank", rank.c_str(),
+                                     "--config", config.c_str(), "--data", data_text.c_str()};
+  if (is_new) arguments.push_back("--new");
+  arguments.push_back(nullptr);
+  pid_t const parent = ::getpid();
+  pid_t const pid = ::fork();
+  if (pid < 0) {
+    return fail(ErrorKind::exhausted, "cannot start worker {}: {}", rank, std::strerror(errno));
+  }
+  if (pid == 0) {
+    // Only async-signal-safe calls from here: the parent has threads.
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (::getppid() != parent) ::_exit(EXIT_FAILURE);
+    ::execv("/proc/self/exe", const_cast<char* const*>(arguments.data()));
+    ::_exit(127);
+  }
+  child.pid = pid;
+  spdlog::info("worker {}: pid {}, data in {}", rank, pid, data_text);
+  return ok();
+}
+
+Awaitable<void> LocalCluster::keep_running(Child& child) {
+  auto back_off = back_off_min;
+  while (true) {
+    // A stop does not end the watch before the child: only a child that ended is waited for.
+    int status = 0;
+    while (::waitpid(child.pid, &status, WNOHANG) == 0) {
+      asio::steady_timer timer(tasks_.executor(), look_period);
+      std::ignore = co_await timer.async_wait(as_result);  // too early is only one look more
+    }
+    child.pid = 0;
+    if (is_stopping_) co_return;
+    spdlog::error("worker {} ended ({}); starting it again in {} ms", child.rank.value,
+                  WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
+                                      : fmt::format("status {}", WEXITSTATUS(status)),
+                  back_off.count());
+    bool const go_on = co_await sleep_for(back_off);
+    if (!go_on || is_stopping_) co_return;
+    back_off = std::min(back_off * 2, back_off_max);
+    if (auto launched = launch(child); launched.has_error()) {
+      spdlog::error("{}", launched.error().message);
+      co_return;
+    }
+  }
+}
+
+Awaitable<void> LocalCluster::stop() {
+  is_stopping_ = true;
+  for (auto const& child : children_) {
+    if (child.pid > 0) ::kill(child.pid, SIGTERM);
+  }
+  auto const deadline = std::chrono::steady_clock::now() + 2 * limits::shutdown_grace;
+  bool const all_ended = co_await tasks_.wait_until(deadline);
+  if (!all_ended) {
+    for (auto const& child : children_) {
+      if (child.pid > 0) ::kill(child.pid, SIGKILL);
+    }
+  }
+  co_await tasks_.stop(limits::shutdown_grace);
+}
+
+}  // namespace grove

@@ -1,0 +1,148 @@
+#include "cli/options.h"
+
+#include <utility>
+
+#include <CLI/CLI.hpp>
+
+namespace grove {
+namespace {
+
+constexpr int usage_error = 2;
+
+constexpr char const* about =
+    "grove keeps training checkpoints safe on machines you own and gives them back fast.\n"
+    "A coordinator (grove start) cuts each checkpoint into shards and puts every shard on two\n"
+    "workers (grove worker); grove store and grove gather talk to it.";
+
+constexpr char const* config_places =
+    "The config file is --config FILE, else $GROVE_CONFIG, else configs/config.yaml, else\n"
+    "~/.config/grove/config.yaml.";
+
+// CLI11 wants lvalues to fill; one bundle of them for all commands.
+struct Values {
+  std::string config;
+  std::string data;
+  std::string ckpt_root;
+  std::string ckpt_path;
+  std::string output;
+  std::uint64_t generation = 0;
+  std::uint32_t local_workers = 0;
+  std::uint32_t rank = 0;
+  std::uint16_t port = 0;
+  bool is_new = false;
+  bool json = false;
+};
+
+std::optional<std::filesystem::path> path_if(std::string const& text) {
+  if (text.empty()) return std::nullopt;
+  return std::filesystem::path(text);
+}
+
+// A relative path means the caller's folder, not the coordinator's.
+std::filesystem::path absolute(std::string const& text) {
+  std::error_code error;
+  auto path = std::filesystem::absolute(text, error);
+  return error ? std::filesystem::path(text) : path;
+}
+
+}  // namespace
+
+std::variant<Options, int> parse_options(int argc, char const* const* argv) {
+  CLI::App app(about, "grove");
+  app.footer(config_places);
+  app.require_subcommand(1);
+  Values values;
+  CommandOptions command;
+
+  auto const with_config = [&](CLI::App* sub) {
+    sub->add_option("--config", values.config, "config.yaml to use")->option_text("FILE");
+    sub->footer(config_places);
+    return sub;
+  };
+  auto const with_json = [&](CLI::App* sub) {
+    sub->add_flag("--json", values.json, "print JSON, for scripts");
+    return sub;
+  };
+  auto const form = [&] { return values.json ? Form::json : Form::table; };
+
+  auto* start = with_config(app.add_subcommand("start", "run the API in the foreground"));
+  start
+      ->add_option("--local", values.local_workers,
+                   "also run N workers on this machine, with a config and data of their own")
+      ->option_text("N")
+      ->check(CLI::Range(1, 64));
+  start
+      ->add_option("--data", values.data,
+                   "with --local: where config and data are (default ~/.local/share/grove)")
+      ->option_text("DIR");
+  start
+      ->add_option("--ckpt-root", values.ckpt_root,
+                   "with --local: ckpt_root of a config that is made now (default ~/checkpoints)")
+      ->option_text("DIR");
+  start->callback([&] {
+    command = StartOptions{.local_workers = values.local_workers,
+                           .data = path_if(values.data),
+                           .ckpt_root = path_if(values.ckpt_root)};
+  });
+
+  auto* worker = with_config(app.add_subcommand("worker", "run one worker in the foreground"));
+  worker->add_option("--rank", values.rank, "which worker of the config this is")
+      ->option_text("N")
+      ->required();
+  worker
+      ->add_option("--data", values.data, "its data folder (default ~/.local/share/grove/worker_N)")
+      ->option_text("DIR");
+  worker->add_option("--port", values.port, "listen here instead of on the config's port")
+      ->option_text("PORT");
+  worker->add_flag("--new", values.is_new, "take an empty data folder for a new disk");
+  worker->callback([&] {
+    command = WorkerCommandOptions{.rank = Rank{values.rank},
+                                   .data = path_if(values.data),
+                                   .port = values.port,
+                                   .is_new = values.is_new};
+  });
+
+  auto* store =
+      with_config(app.add_subcommand("store", "store a checkpoint on the workers, twice"));
+  store->add_option("--ckpt-path", values.ckpt_path, "the checkpoint, a file under ckpt_root")
+      ->option_text("PATH")
+      ->required();
+  store->callback([&] { command = StoreOptions{.ckpt_path = absolute(values.ckpt_path)}; });
+
+  auto* gather = with_config(
+      app.add_subcommand("gather", "get a checkpoint back as merged.<extension> beside it"));
+  gather->add_option("--ckpt-path", values.ckpt_path, "the path it was stored from")
+      ->option_text("PATH")
+      ->required();
+  gather->add_option("--output", values.output, "write it to this path instead")
+      ->option_text("PATH");
+  auto* generation =
+      gather->add_option("--generation", values.generation, "an older generation (grove ls)")
+          ->option_text("N");
+  gather->callback([&] {
+    GatherCommandOptions options{
+        .ckpt_path = absolute(values.ckpt_path), .output = {}, .generation = {}};
+    if (!values.output.empty()) options.output = absolute(values.output);
+    if (generation->count() > 0) options.generation = values.generation;
+    command = std::move(options);
+  });
+
+  auto* status = with_json(
+      with_config(app.add_subcommand("status", "workers, running jobs and what is at risk")));
+  status->callback([&] { command = StatusOptions{.form = form()}; });
+  auto* list =
+      with_json(with_config(app.add_subcommand("ls", "stored checkpoints and generations")));
+  list->callback([&] { command = ListOptions{.form = form()}; });
+  auto* version = with_json(app.add_subcommand("version", "the version of this program"));
+  version->callback([&] { command = VersionOptions{.form = form()}; });
+
+  try {
+    app.parse(argc, argv);
+  } catch (CLI::ParseError const& error) {
+    int const status_code = app.exit(error);
+    return status_code == 0 ? 0 : usage_error;
+  }
+  return Options{.config = path_if(values.config), .command = std::move(command)};
+}
+
+}  // namespace grove

@@ -1,0 +1,103 @@
+// grove start and grove worker: the two that stay in the foreground.
+#include <cstdlib>
+#include <memory>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "cli/commands.h"
+#include "cli/local_cluster.h"
+#include "cli/service.h"
+#include "coordinator/coordinator.h"
+#include "worker/worker.h"
+
+namespace grove {
+namespace {
+
+Result<Config> find_and_load(ConfigPath const& explicit_path) {
+  TRY(auto const path, find_config(explicit_path));
+  TRY(auto config, load_config(path));
+  for (auto const& notice : config.notices) spdlog::warn("{}", notice);
+  return config;
+}
+
+int report(Error const& error) {
+  spdlog::critical("{}", error.message);
+  return EXIT_FAILURE;
+}
+
+std::string listening_address(Config const& config) {
+  bool const is_ipv6 = config.api_host.find(':') != std::string::npos;
+  return is_ipv6 ? "[" + config.api_host + "]" : config.api_host;
+}
+
+}  // namespace
+
+int run_start(ConfigPath const& config_path, StartOptions const& options) {
+  asio::io_context io(1);
+  std::unique_ptr<LocalCluster> local;
+  Result<Config> config = fail(ErrorKind::internal, "no config");
+  if (options.local_workers > 0) {
+    if (config_path) {
+      fmt::print(stderr, "--local writes a config of its own: give --data instead of --config\n");
+      return 2;
+    }
+    auto layout = prepare_local_cluster(options.data.value_or(default_data_folder()),
+                                        options.local_workers, options.ckpt_root);
+    if (layout.has_error()) return report(layout.error());
+    config = load_config(layout.value().config_path);
+    local = std::make_unique<LocalCluster>(io.get_executor(), std::move(layout).value());
+  } else {
+    if (options.data || options.ckpt_root) {
+      fmt::print(stderr, "--data and --ckpt-root go with --local N\n");
+      return 2;
+    }
+    config = find_and_load(config_path);
+  }
+  if (config.has_error()) return report(config.error());
+  Coordinator coordinator(io.get_executor(), config.value());
+  auto const start = [&]() -> Result<void> {
+    TRY(coordinator.start());
+    if (local) {
+      TRY(local->start());
+      spdlog::info("config: {} (give it to other commands with --config)",
+                   config.value().source.string());
+    }
+    spdlog::info("API listening on http://{}:{}", listening_address(config.value()),
+                 coordinator.port());
+    return ok();
+  };
+  auto const stop = [&]() -> Awaitable<void> {
+    co_await coordinator.stop();
+    if (local) co_await local->stop();
+  };
+  return run_service(io, start, stop);
+}
+
+int run_worker(ConfigPath const& config_path, WorkerCommandOptions const& options) {
+  auto config = find_and_load(config_path);
+  if (config.has_error()) return report(config.error());
+  auto const data =
+      options.data.value_or(default_data_folder() / fmt::format("worker_{}", options.rank.value));
+  asio::io_context io(1);
+  WorkerOptions worker_options;
+  worker_options.config = std::move(config).value();
+  worker_options.rank = options.rank;
+  worker_options.data = data;
+  worker_options.empty = options.is_new ? EmptyFolder::adopt : EmptyFolder::refuse;
+  worker_options.port_override = options.port;
+  auto const address = worker_options.listen_address;
+  auto worker = Worker::open(io.get_executor(), std::move(worker_options));
+  if (worker.has_error()) return report(worker.error());
+  auto const start = [&]() -> Result<void> {
+    TRY(worker.value()->start());
+    spdlog::info("worker {} listening on {}:{}, data in {}", options.rank.value, address,
+                 worker.value()->port(), data.string());
+    return ok();
+  };
+  auto const stop = [&]() -> Awaitable<void> { co_await worker.value()->stop(); };
+  return run_service(io, start, stop);
+}
+
+}  // namespace grove

@@ -1,0 +1,40 @@
+// grove: parse the command and run it. Wiring only; what a command does is in src/cli/.
+#include <variant>
+
+#include <malloc.h>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/service.h"
+
+namespace {
+
+// Chunk buffers (4 MiB) come from and go back to the kernel one by one, and threads share two
+// arenas, so that memory stays where the limits say whatever the order of frees.
+void bound_memory() {
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  mallopt(M_ARENA_MAX, 2);
+}
+
+struct RunCommand {
+  grove::ConfigPath const& config;
+
+  int operator()(grove::StartOptions const& options) { return run_start(config, options); }
+  int operator()(grove::WorkerCommandOptions const& options) { return run_worker(config, options); }
+  int operator()(grove::StoreOptions const& options) { return run_store(config, options); }
+  int operator()(grove::GatherCommandOptions const& options) { return run_gather(config, options); }
+  int operator()(grove::StatusOptions const& options) { return run_status(config, options); }
+  int operator()(grove::ListOptions const& options) { return run_list(config, options); }
+  int operator()(grove::VersionOptions const& options) { return run_version(options); }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bound_memory();
+  grove::set_up_logs();
+  auto parsed = grove::parse_options(argc, argv);
+  if (auto const* status = std::get_if<int>(&parsed)) return *status;
+  auto const& options = std::get<grove::Options>(parsed);
+  return std::visit(RunCommand{options.config}, options.command);
+}
