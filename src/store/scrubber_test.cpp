@@ -1,0 +1,96 @@
+#include "store/scrubber.h"
+
+#include <gtest/gtest.h>
+
+#include "store/test_store.h"
+
+namespace grove {
+namespace {
+
+constexpr auto identity = "run1/step_100/model.safetensors";
+
+bool go_on() {
+  return true;
+}
+
+InventoryEntry entry_of(TestStore& store, Ref const& ref) {
+  auto const page = store.refs().inventory(std::nullopt, "", 100).value();
+  for (auto const& entry : page.entries) {
+    if (entry.ref == ref) return entry;
+  }
+  ADD_FAILURE() << "no such ref";
+  return {ref, 0, 0, std::nullopt};
+}
+
+TEST(Scrub, ReadsEachChunkOnceAndMarksTheRefsVerified) {
+  TestStore store;
+  auto const first = store.put_shard(identity, 7, 0, {"a", "shared"});
+  auto const second = store.put_shard(identity, 8, 0, {"b", "shared"});
+  auto const report = scrub(store.chunks(), store.refs(), go_on).value();
+  EXPECT_EQ(report.chunks_read, 3U);
+  EXPECT_EQ(report.bytes_read, 3 * 32U + 1 + 1 + 6);
+  EXPECT_TRUE(report.damaged.empty());
+  EXPECT_EQ(report.refs_verified, 2U);
+  EXPECT_TRUE(entry_of(store, first).verified_ms);
+  EXPECT_TRUE(entry_of(store, second).verified_ms);
+}
+
+TEST(Scrub, FindsAFlippedBitAndTellsTheDamagedRefFromTheOthers) {
+  TestStore store;
+  auto const damaged = store.put_shard(identity, 7, 0, {"a", "b", "c"});
+  auto const sound = store.put_shard(identity, 7, 1, {"c", "d"});
+  ASSERT_TRUE(scrub(store.chunks(), store.refs(), go_on));
+  EXPECT_TRUE(entry_of(store, damaged).verified_ms);
+
+  flip_byte(store.chunk_path(sha256("b")), 32);
+  auto const report = scrub(store.chunks(), store.refs(), go_on).value();
+  EXPECT_EQ(report.damaged, std::vector{sha256("b")});
+  EXPECT_EQ(report.refs_verified, 1U);
+  EXPECT_FALSE(entry_of(store, damaged).verified_ms);
+  EXPECT_EQ(entry_of(store, damaged).missing_count, 1U);
+  EXPECT_TRUE(entry_of(store, sound).verified_ms);
+  EXPECT_FALSE(store.chunks().has(sha256("b")));
+  EXPECT_EQ(names_in(store.data().quarantine()).size(), 1U);
+
+  store.put_chunk("b");
+  ASSERT_TRUE(store.chunks().sync());
+  EXPECT_EQ(scrub(store.chunks(), store.refs(), go_on).value().refs_verified, 2U);
+}
+
+TEST(Scrub, SeesAChunkThatHasVanished) {
+  TestStore store;
+  auto const ref = store.put_shard(identity, 7, 0, {"a", "b"});
+  EXPECT_EQ(entry_of(store, ref).missing_count, 0U);
+  ASSERT_TRUE(remove_file(store.chunk_path(sha256("a"))));
+  auto const report = scrub(store.chunks(), store.refs(), go_on).value();
+  EXPECT_TRUE(report.damaged.empty());
+  EXPECT_EQ(report.refs_verified, 0U);
+  EXPECT_EQ(entry_of(store, ref).missing_count, 1U);
+}
+
+TEST(Scrub, GoesOnBehindAListThatIsDamaged) {
+  TestStore store;
+  auto const damaged = store.put_shard(identity, 7, 0, {"a"});
+  auto const sound = store.put_shard(identity, 7, 1, {"b"});
+  flip_byte(store.list_path(damaged.target), 30);
+  auto const report = scrub(store.chunks(), store.refs(), go_on).value();
+  EXPECT_EQ(report.refs_verified, 1U);
+  EXPECT_TRUE(entry_of(store, sound).verified_ms);
+  EXPECT_EQ(entry_of(store, damaged).missing_count, 1U);
+}
+
+TEST(Scrub, EndsEarlyWhenToldAndKeepsWhatItHasProven) {
+  TestStore store;
+  auto const first = store.put_shard(identity, 7, 0, {"a", "b"});
+  auto const second = store.put_shard(identity, 7, 1, {"c", "d"});
+  int chunks_left = 3;
+  auto const report =
+      scrub(store.chunks(), store.refs(), [&] { return chunks_left-- > 0; }).value();
+  EXPECT_EQ(report.chunks_read, 3U);
+  EXPECT_EQ(report.refs_verified, 1U);
+  EXPECT_TRUE(entry_of(store, first).verified_ms);
+  EXPECT_FALSE(entry_of(store, second).verified_ms);
+}
+
+}  // namespace
+}  // namespace grove
