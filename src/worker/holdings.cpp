@@ -24,14 +24,14 @@ DeviceConfig const* find_worker(Config const& config, Rank rank) {
   return found == config.workers.end() ? nullptr : &*found;
 }
 
-Holdings::Holdings(asio::any_io_executor worker_executor, Config worker_config,
-                   DataFolder data_folder, std::uint64_t reserved_bytes, FatalHandler fatal_handler)
+Holdings::Holdings(asio::any_io_executor worker_executor, WorkerOptions options,
+                   DataFolder data_folder, std::uint64_t reserved_bytes)
     : executor(std::move(worker_executor)),
-      config(std::move(worker_config)),
+      config(std::move(options.config)),
       folder(std::move(data_folder)),
       chunks(folder, reserved_bytes),
       leases(limits::lease_period),
-      on_fatal(std::move(fatal_handler)),
+      on_fatal(std::move(options.on_fatal)),
       http(executor),
       incoming(executor, incoming_bytes_max),
       outgoing(executor, outgoing_bytes_max),
@@ -40,21 +40,21 @@ Holdings::Holdings(asio::any_io_executor worker_executor, Config worker_config,
       scrubs(executor, 1),
       offload(offload_threads_count()) {}
 
-Result<std::unique_ptr<Holdings>> Holdings::open(asio::any_io_executor executor, Config config,
-                                                 Rank rank, std::filesystem::path const& data,
-                                                 EmptyFolder empty, FatalHandler on_fatal) {
-  if (find_worker(config, rank) == nullptr) {
+Result<std::unique_ptr<Holdings>> Holdings::open(asio::any_io_executor executor,
+                                                 WorkerOptions options) {
+  if (find_worker(options.config, options.rank) == nullptr) {
     return fail(ErrorKind::invalid, "{}: no worker has rank {}; check --rank",
-                config.source.string(), rank.value);
+                options.config.source.string(), options.rank.value);
   }
-  TRY(auto folder, DataFolder::open(data, rank, empty));
+  TRY(auto folder, DataFolder::open(options.data, options.rank, options.empty));
   TRY(auto const space, space_of(folder.root()));
-  auto const reserve = reserved_bytes(config, space.total_bytes);
-  auto holdings = std::make_unique<Holdings>(std::move(executor), std::move(config),
-                                             std::move(folder), reserve, std::move(on_fatal));
+  auto const reserve = reserved_bytes(options.config, space.total_bytes);
+  auto const grace = options.collection_grace;
+  auto holdings = std::make_unique<Holdings>(std::move(executor), std::move(options),
+                                             std::move(folder), reserve);
   TRY(holdings->refs, RefStore::open(holdings->folder, holdings->chunks));
   holdings->collector.emplace(holdings->folder, holdings->chunks, *holdings->refs, holdings->leases,
-                              limits::collection_grace);
+                              grace);
   return holdings;
 }
 

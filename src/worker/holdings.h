@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -28,22 +29,31 @@
 
 namespace grove {
 
-// Called when the disk did not take what it was given: the process must end and start again from
-// what is durable.
+// Called when the disk did not take what it was given: the process must end with an error status
+// and be started again, from what is durable.
 using FatalHandler = std::function<void(Error const&)>;
 
+struct WorkerOptions {
+  Config config;
+  Rank rank;
+  std::filesystem::path data;
+  EmptyFolder empty = EmptyFolder::refuse;
+  std::string listen_address = "0.0.0.0";
+  std::uint16_t port_override = 0;  // 0: the config's port
+  std::chrono::seconds collection_grace = limits::collection_grace;
+  FatalHandler on_fatal;  // none: the worker ends the process itself
+};
+
 struct Holdings {
-  // `config` must have a worker of the folder's rank.
-  Holdings(asio::any_io_executor worker_executor, Config worker_config, DataFolder data_folder,
-           std::uint64_t reserved_bytes, FatalHandler fatal_handler);
+  Holdings(asio::any_io_executor worker_executor, WorkerOptions options, DataFolder data_folder,
+           std::uint64_t reserved_bytes);
   Holdings(Holdings const&) = delete;
   Holdings& operator=(Holdings const&) = delete;
 
   // Opens the folder and reads the index of refs. Blocking.
   // Fails: as DataFolder::open and RefStore::open; invalid (the config has no such rank).
-  static Result<std::unique_ptr<Holdings>> open(asio::any_io_executor executor, Config config,
-                                                Rank rank, std::filesystem::path const& data,
-                                                EmptyFolder empty, FatalHandler on_fatal);
+  static Result<std::unique_ptr<Holdings>> open(asio::any_io_executor executor,
+                                                WorkerOptions options);
 
   // config.yaml, read afresh; while it cannot be read, the last one that could.
   Awaitable<Config> current_config();

@@ -30,14 +30,15 @@ FatalHandler fatal_handler(FatalHandler given) {
 
 Result<std::unique_ptr<Worker>> Worker::open(asio::any_io_executor executor,
                                              WorkerOptions options) {
-  TRY(auto holdings,
-      Holdings::open(std::move(executor), std::move(options.config), options.rank, options.data,
-                     options.empty, fatal_handler(std::move(options.on_fatal))));
-  DeviceConfig const* device = find_worker(holdings->config, options.rank);
-  GROVE_ASSERT(device != nullptr);
+  options.on_fatal = fatal_handler(std::move(options.on_fatal));
   HttpServerOptions server;
   server.address = options.listen_address;
-  server.port = options.port_override == 0 ? device->port : options.port_override;
+  server.port = options.port_override;
+  auto const rank = options.rank;
+  TRY(auto holdings, Holdings::open(std::move(executor), std::move(options)));
+  DeviceConfig const* device = find_worker(holdings->config, rank);
+  GROVE_ASSERT(device != nullptr);
+  if (server.port == 0) server.port = device->port;
   server.hosts = {device->host, device->ip};
   return std::unique_ptr<Worker>(new Worker(std::move(holdings), std::move(server)));
 }

@@ -3,31 +3,15 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 
-#include "base/config.h"
 #include "base/error.h"
 #include "net/http_server.h"
 #include "net/task_group.h"
-#include "store/data_folder.h"
 #include "worker/holdings.h"
 
 namespace grove {
-
-struct WorkerOptions {
-  Config config;
-  Rank rank;
-  std::filesystem::path data;
-  EmptyFolder empty = EmptyFolder::refuse;
-  std::string listen_address = "0.0.0.0";
-  std::uint16_t port_override = 0;  // 0: the config's port
-  // Called when what was written can no longer be trusted; the process must end with an error
-  // status and be started again. None: the worker does so itself.
-  FatalHandler on_fatal;
-};
 
 class Worker {
  public:

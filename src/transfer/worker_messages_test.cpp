@@ -1,0 +1,188 @@
+#include "transfer/worker_messages.h"
+
+#include <gtest/gtest.h>
+
+#include "base/limits.h"
+
+namespace grove {
+namespace {
+
+constexpr std::string_view some_id = "0123456789abcdef0123456789abcdef";
+
+WorkerAddress some_address() {
+  return {.rank = Rank{3},
+          .id = std::string(some_id),
+          .endpoint = {.host = "192.168.1.7", .port = 5001, .name = "pi4-1"}};
+}
+
+CheckpointKey some_key() {
+  return CheckpointKey::parse("run1/step_100/model.safetensors").value();
+}
+
+std::vector<Digest> some_digests(std::size_t count) {
+  std::vector<Digest> digests;
+  for (std::size_t index = 0; index < count; ++index) {
+    digests.push_back(sha256(std::to_string(index)));
+  }
+  return digests;
+}
+
+TEST(WorkerMessages, HealthSurvivesTheWay) {
+  WorkerHealth health;
+  health.rank = Rank{2};
+  health.id = some_id;
+  health.host = "pi4-2";
+  health.version = "0.1.0";
+  health.format = 1;
+  health.free_bytes = UINT64_MAX;
+  health.total_bytes = 20;
+  health.reserved_bytes = 1;
+  health.inventory = sha256("x").hex();
+  auto const parsed = parse_health(serialize_health(health)).value();
+  EXPECT_EQ(parsed.rank, health.rank);
+  EXPECT_EQ(parsed.id, health.id);
+  EXPECT_EQ(parsed.host, health.host);
+  EXPECT_EQ(parsed.free_bytes, health.free_bytes);
+  EXPECT_EQ(parsed.reserved_bytes, health.reserved_bytes);
+  EXPECT_EQ(parsed.inventory, health.inventory);
+}
+
+TEST(WorkerMessages, RefusesTheHealthOfAStranger) {
+  EXPECT_EQ(parse_health("<html>").error().kind, ErrorKind::invalid);
+  EXPECT_EQ(parse_health("[]").error().kind, ErrorKind::invalid);
+  EXPECT_EQ(parse_health("{}").error().kind, ErrorKind::invalid);
+  EXPECT_EQ(parse_health(R"({"rank":-1,"id":"x"})").error().kind, ErrorKind::invalid);
+}
+
+TEST(WorkerMessages, AnInventoryPageSurvivesTheWay) {
+  InventoryPage page;
+  page.next = "after this";
+  Ref const shard{.key = some_key(),
+                  .generation = Generation{7},
+                  .name = RefName{ShardIndex{2}},
+                  .target = sha256("list")};
+  page.refs.push_back({.ref = shard, .missing_count = 3, .bytes = 99, .verified_ms = 1234});
+  Ref manifest = shard;
+  manifest.name = {};
+  page.refs.push_back({.ref = manifest, .missing_count = 0, .bytes = 1, .verified_ms = {}});
+  page.tombstones.push_back(
+      {.key = some_key(), .up_to = Generation{5}, .file_bytes = 10, .mtime_ns = -1});
+  auto const parsed = parse_inventory(serialize_inventory(page)).value();
+  EXPECT_EQ(parsed.next, page.next);
+  ASSERT_EQ(parsed.refs.size(), 2u);
+  EXPECT_EQ(parsed.refs[0].ref, shard);
+  EXPECT_EQ(parsed.refs[0].missing_count, 3u);
+  EXPECT_EQ(parsed.refs[0].verified_ms, 1234);
+  EXPECT_EQ(parsed.refs[1].ref, manifest);
+  EXPECT_FALSE(parsed.refs[1].verified_ms.has_value());
+  EXPECT_EQ(parsed.tombstones, page.tombstones);
+}
+
+TEST(WorkerMessages, RefusesAnInventoryWithAHostileKey) {
+  std::string text = serialize_inventory(
+      {.refs =
+           {{.ref = {.key = some_key(), .generation = Generation{7}, .name = {}, .target = {}}}},
+       .tombstones = {},
+       .next = {}});
+  EXPECT_TRUE(parse_inventory(text).has_value());
+  text.replace(text.find("run1"), 4, "..");
+  EXPECT_EQ(parse_inventory(text).error().kind, ErrorKind::invalid);
+}
+
+TEST(WorkerMessages, AnAddressSurvivesTheWay) {
+  auto const address = some_address();
+  auto const parsed = parse_address(serialize_address(address)).value();
+  EXPECT_EQ(parsed.rank, address.rank);
+  EXPECT_EQ(parsed.id, address.id);
+  EXPECT_EQ(parsed.endpoint, address.endpoint);
+}
+
+TEST(WorkerMessages, AnAddressMayLeaveItsIdOpenButNotMisspellIt) {
+  auto address = some_address();
+  address.id.clear();
+  EXPECT_TRUE(parse_address(serialize_address(address)).has_value());
+  address.id = "xyz";
+  EXPECT_EQ(parse_address(serialize_address(address)).error().kind, ErrorKind::invalid);
+}
+
+TEST(WorkerMessages, RefusesAPortThatIsNone) {
+  EXPECT_TRUE(parse_address(R"({"rank":1,"id":"","host":"h","port":65535})").has_value());
+  EXPECT_FALSE(parse_address(R"({"rank":1,"id":"","host":"h","port":65536})").has_value());
+  EXPECT_FALSE(parse_address(R"({"rank":1,"id":"","host":"h","port":"80"})").has_value());
+}
+
+TEST(WorkerMessages, TakesAsManyDigestsAsACallMayCarryAndNoMore) {
+  auto const most = some_digests(limits::digests_per_call_max);
+  EXPECT_EQ(parse_digests("chunks", serialize_digests("chunks", most)).value(), most);
+  EXPECT_LT(serialize_digests("chunks", most).size(), limits::json_body_bytes_max);
+  auto const more = some_digests(limits::digests_per_call_max + 1);
+  EXPECT_EQ(parse_digests("chunks", serialize_digests("chunks", more)).error().kind,
+            ErrorKind::invalid);
+}
+
+TEST(WorkerMessages, RefusesWhatIsNoListOfDigests) {
+  EXPECT_FALSE(parse_digests("chunks", R"({"chunks":["abc"]})").has_value());
+  EXPECT_FALSE(parse_digests("chunks", R"({"chunks":[1]})").has_value());
+  EXPECT_FALSE(parse_digests("chunks", R"({"chunks":{}})").has_value());
+  EXPECT_FALSE(parse_digests("chunks", R"({"other":[]})").has_value());
+  EXPECT_TRUE(parse_digests("chunks", R"({"chunks":[]})").has_value());
+}
+
+TEST(WorkerMessages, SurvivesDeepNesting) {
+  std::string const deep(limits::json_body_bytes_max, '[');
+  EXPECT_FALSE(parse_digests("chunks", deep).has_value());
+  std::string closed = R"({"from":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}";
+  EXPECT_FALSE(parse_pull(closed).has_value());
+}
+
+TEST(WorkerMessages, APullSurvivesTheWay) {
+  auto const digests = some_digests(2);
+  auto const parsed = parse_pull(serialize_pull(some_address(), digests)).value();
+  EXPECT_EQ(parsed.from.endpoint, some_address().endpoint);
+  EXPECT_EQ(parsed.chunks, digests);
+}
+
+TEST(WorkerMessages, OutcomesSurviveTheWay) {
+  PullOutcome outcome{.chunk = sha256("x"), .error = {}};
+  EXPECT_FALSE(parse_outcome(serialize_outcome(outcome)).value().error.has_value());
+  outcome.error = Error{ErrorKind::corrupt, "chunk x: damaged"};
+  EXPECT_EQ(parse_outcome(serialize_outcome(outcome)).value().error, outcome.error);
+}
+
+TEST(WorkerMessages, AFailedCallIsNoOutcome) {
+  Error const error{ErrorKind::exhausted, "disk full"};
+  EXPECT_EQ(parse_outcome(serialize_failure(error)).error(), error);
+  EXPECT_EQ(parse_failure(serialize_failure(error)), error);
+  EXPECT_FALSE(parse_failure(R"({"synced":true})").has_value());
+}
+
+TEST(WorkerMessages, BytesThatAreNotUtf8DoNotStopAnError) {
+  Error const error{ErrorKind::invalid, "key \xff: bad"};
+  EXPECT_EQ(parse_failure(serialize_failure(error))->kind, ErrorKind::invalid);
+}
+
+TEST(WorkerMessages, WitnessesAndTombstonesSurviveTheWay) {
+  std::vector<WorkerAddress> const witnesses{some_address()};
+  EXPECT_EQ(parse_witnesses(serialize_witnesses(witnesses)).value().at(0).id, some_id);
+  EXPECT_TRUE(parse_witnesses(R"({"witnesses":[]})").value().empty());
+  EXPECT_FALSE(parse_witnesses(R"({"witnesses":[1]})").has_value());
+  Tombstone const tombstone{
+      .key = some_key(), .up_to = Generation{9}, .file_bytes = 1, .mtime_ns = INT64_MIN};
+  EXPECT_EQ(parse_tombstone_body(some_key(), serialize_tombstone_body(tombstone)).value(),
+            tombstone);
+  EXPECT_FALSE(
+      parse_tombstone_body(some_key(), R"({"up_to":1,"file_bytes":1,"mtime_ns":1.5})").has_value());
+}
+
+TEST(WorkerMessages, AnErrorReplyKeepsItsKindAndSentence) {
+  auto const error = parse_error_reply(507, R"({"detail":"disk full","kind":"exhausted"})");
+  EXPECT_EQ(error, (Error{ErrorKind::exhausted, "disk full"}));
+}
+
+TEST(WorkerMessages, AReplyOfAStrangerIsRetriedOnlyWhereAProxyMayRecover) {
+  EXPECT_EQ(parse_error_reply(503, "<html>").kind, ErrorKind::unavailable);
+  EXPECT_EQ(parse_error_reply(404, "<html>").kind, ErrorKind::internal);
+}
+
+}  // namespace
+}  // namespace grove
