@@ -1,11 +1,14 @@
-// Headers for the tests of this room: files made from JSON text, and readers over them.
+// Headers for tests and fuzz targets: files made from JSON text, readers over them, a sink.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "format/little_endian.h"
 #include "format/safetensors.h"
@@ -28,6 +31,14 @@ inline ByteReader reader_of(std::string text, std::size_t piece_bytes = 1 << 20)
     std::memcpy(target.data(), text.data() + offset, size);
     offset += size;
     return size;
+  };
+}
+
+// Appends what it is given to `text`, which must outlive it.
+inline ByteSink sink_into(std::string& text) {
+  return [&text](std::span<std::byte const> bytes) -> Result<void> {
+    text.append(reinterpret_cast<char const*>(bytes.data()), bytes.size());
+    return ok();
   };
 }
 

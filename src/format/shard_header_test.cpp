@@ -39,12 +39,8 @@ Source five_tensors() {
 
 std::string shard_header(Source const& source, ShardSpan shard) {
   std::string written;
-  auto const size = write_shard_header(source.opener(), source.file_bytes, shard,
-                                       [&](std::span<std::byte const> bytes) -> Result<void> {
-                                         written.append(reinterpret_cast<char const*>(bytes.data()),
-                                                        bytes.size());
-                                         return ok();
-                                       });
+  auto const size =
+      write_shard_header(source.opener(), source.file_bytes, shard, sink_into(written));
   EXPECT_EQ(size.value(), written.size());
   EXPECT_EQ(shard_header_bytes(source.opener(), source.file_bytes, shard).value(), written.size());
   EXPECT_EQ(written.size() % 8, 0u);

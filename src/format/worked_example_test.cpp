@@ -1,0 +1,112 @@
+// Makes the examples of docs/formats.md and looks for them there.
+#include <cctype>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "format/chunk.h"
+#include "format/manifest.h"
+#include "format/ref.h"
+#include "format/safetensors_fixture.h"
+
+namespace grove {
+namespace {
+
+std::string without_white_space(std::string text) {
+  std::erase_if(text, [](unsigned char c) { return std::isspace(c) != 0; });
+  return text;
+}
+
+// Where an example stands on the page does not matter, nor how it is broken into lines.
+bool is_on_the_page(std::string const& example) {
+  std::ifstream file(GROVE_SOURCE_DIR "/docs/formats.md");
+  std::string const page = (std::ostringstream() << file.rdbuf()).str();
+  return without_white_space(page).find(without_white_space(example)) != std::string::npos;
+}
+
+std::string hex_of(std::span<std::byte const> bytes) {
+  std::string hex;
+  for (std::byte const byte : bytes) hex += fmt::format("{:02x}", std::to_integer<unsigned>(byte));
+  return hex;
+}
+
+std::string const json = R"({"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]},)"
+                         R"("a":{"dtype":"BF16","shape":[],"data_offsets":[0,2]}})";
+std::string const header = header_of(json + std::string(5, ' '));
+std::string const data("\x80\x3f\x00\x00\xc0\x3f", 6);
+std::string const identity = "run1/step_100/model.safetensors";
+
+ShardList list_of(std::uint64_t file_offset, std::string_view raw) {
+  return {.file_offset = file_offset,
+          .chunks = {{.digest = sha256(raw), .raw_bytes = static_cast<std::uint32_t>(raw.size())}}};
+}
+
+Digest name_of(ShardList const& list) {
+  return sha256(serialize(list).span());
+}
+
+TEST(WorkedExample, OfAnIdentity) {
+  EXPECT_TRUE(is_on_the_page(identity + CheckpointKey::parse(identity).value().digest().hex()));
+}
+
+TEST(WorkedExample, OfASafetensorsFileAndItsShard) {
+  auto const layout = parse_safetensors(reader_of(header), header.size() + data.size()).value();
+  EXPECT_EQ(layout.header_bytes, 120u);
+  EXPECT_EQ(layout.tensors, (std::vector<TensorSpan>{{0, 2}, {2, 6}}));
+  EXPECT_TRUE(is_on_the_page(json));
+  std::string shard;
+  auto const open = []() -> Result<ByteReader> { return reader_of(header); };
+  EXPECT_EQ(write_shard_header(open, header.size() + data.size(),
+                               {.begin = 2, .end = 6, .is_last_nonempty = true}, sink_into(shard))
+                .value(),
+            64u);
+  EXPECT_TRUE(is_on_the_page("38 00 00 00 00 00 00 00 N = 56" + shard.substr(8)));
+}
+
+TEST(WorkedExample, OfAChunk) {
+  std::string_view const raw = "smoltorrent";
+  EXPECT_TRUE(
+      is_on_the_page(hex_of(encode_chunk(std::as_bytes(std::span(raw)), Codec::raw).span())));
+}
+
+TEST(WorkedExample, OfAShardList) {
+  ShardList const list = list_of(header.size(), data);
+  EXPECT_TRUE(is_on_the_page(hex_of(serialize(list).span())));
+  EXPECT_TRUE(is_on_the_page("named `" + name_of(list).hex() + "`"));
+}
+
+TEST(WorkedExample, OfAManifest) {
+  Digest const list = name_of(list_of(header.size(), data));
+  Manifest const manifest{.identity = identity,
+                          .generation = Generation{1760000000000},
+                          .kind = CheckpointKind::safetensors,
+                          .file_bytes = 126,
+                          .header_bytes = 120,
+                          .tensors_count = 2,
+                          .mtime_ns = 1760000000123456789,
+                          .mode = 0644,
+                          .redundancy = 2,
+                          .sha256 = sha256(header + data),
+                          .header_list = name_of(list_of(0, header)),
+                          .shards = {{.begin = 120, .end = 122, .tensors_count = 1, .list = list},
+                                     {.begin = 122, .end = 126, .tensors_count = 1, .list = list}}};
+  EXPECT_TRUE(is_on_the_page(serialize(manifest)));
+  EXPECT_TRUE(is_on_the_page("named `" + sha256(serialize(manifest)).hex() + "`"));
+}
+
+TEST(WorkedExample, OfARefAndATombstone) {
+  auto const key = CheckpointKey::parse(identity).value();
+  EXPECT_TRUE(is_on_the_page(serialize(Ref{.key = key,
+                                           .generation = Generation{1760000000000},
+                                           .name = RefName{ShardIndex{1}},
+                                           .target = name_of(list_of(header.size(), data))})));
+  EXPECT_TRUE(is_on_the_page(serialize(Tombstone{.key = key,
+                                                 .up_to = Generation{1760000000000},
+                                                 .file_bytes = 126,
+                                                 .mtime_ns = 1760000000123456789})));
+}
+
+}  // namespace
+}  // namespace grove
