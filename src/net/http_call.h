@@ -29,10 +29,10 @@ struct Endpoint {
 
 struct HttpCall {
   http::verb method = http::verb::get;
-  std::string target;  // path and query, already encoded
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::string content_type;         // empty: no body
-  std::span<std::byte const> body;  // must live until the call returns
+  std::string target = {};  // path and query, already encoded
+  std::vector<std::pair<std::string, std::string>> headers = {};
+  std::string content_type = {};         // empty: no body
+  std::span<std::byte const> body = {};  // must live until the call returns
   std::uint64_t reply_bytes_max = limits::json_body_bytes_max;
   std::chrono::milliseconds connect_timeout = limits::connect_timeout;
   // No byte sent or received for this long is a failure.

@@ -16,6 +16,8 @@ class HttpProbe {
  public:
   HttpProbe(asio::any_io_executor executor, std::uint16_t port)
       : connection_(std::move(executor)), port_(port) {}
+  // The other side of an accepted connection.
+  explicit HttpProbe(tcp::socket socket) : connection_(std::move(socket)) {}
 
   Awaitable<void> connect() {
     tcp::endpoint const endpoint(asio::ip::address_v4::loopback(), port_);
@@ -71,7 +73,7 @@ class HttpProbe {
   }
 
   Connection connection_;
-  std::uint16_t port_;
+  std::uint16_t port_ = 0;
   error_code ended_;
 };
 
