@@ -235,7 +235,8 @@ std::vector<Rule> const rules{
            "c.yaml:16: reserve must be a share of the disk such as 5 % or a size such as 2 GiB, "
            "not \"8400000 TiB\""),
     // --- the file ---
-    option("SecondDocument", "...", "---\na: b", "c.yaml:17: 2 YAML documents; one is expected"),
+    option("SecondDocument", "...", "---\na: b",
+           "c.yaml:16: something stands after the end of the YAML document"),
     option("ControlCharacter", "# \t", "# \x04",
            "c.yaml:16: a control character; write the file as plain UTF-8 text"),
 };
@@ -286,6 +287,10 @@ TEST(ConfigRules, PutFileAndLineBeforeWhatIsNotYaml) {
     ASSERT_FALSE(config) << bad;
     EXPECT_TRUE(config.error().message.starts_with("dir/c.yaml:")) << config.error().message;
     EXPECT_NE(config.error().message.find(": not YAML: "), std::string::npos);
+  }
+  // yaml-cpp takes nothing of these in, however often it is asked.
+  for (std::string_view const bad : {",a: b", "ckpt_root: /a\n...\n,", "}", "]"}) {
+    EXPECT_EQ(parse_config(bad, "c.yaml").error().kind, ErrorKind::invalid) << bad;
   }
   EXPECT_EQ(parse_config("", "c.yaml").error().message,
             "c.yaml:1: the file must be a mapping of keys to values, not nothing");

@@ -4,8 +4,11 @@
 #include <charconv>
 #include <numeric>
 #include <optional>
+#include <sstream>
+#include <tuple>
 
 #include <yaml-cpp/depthguard.h>
+#include <yaml-cpp/eventhandler.h>
 
 #include "base/limits.h"
 
@@ -89,6 +92,39 @@ std::optional<int> line_of_control_character(std::string_view yaml) {
   return std::nullopt;
 }
 
+// Takes a document in and keeps nothing of it.
+class Skipper : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(YAML::Mark const& mark) override { line_index_ = mark.line; }
+  void OnDocumentEnd() override {}
+  void OnNull(YAML::Mark const&, YAML::anchor_t) override {}
+  void OnAlias(YAML::Mark const&, YAML::anchor_t) override {}
+  void OnScalar(YAML::Mark const&, std::string const&, YAML::anchor_t,
+                std::string const&) override {}
+  void OnSequenceStart(YAML::Mark const&, std::string const&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(YAML::Mark const&, std::string const&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+  int line_index() const { return line_index_; }
+
+ private:
+  int line_index_ = 0;
+};
+
+// Where something stands after the first document. Not LoadAll: it goes on for ever where a
+// document starts with what cannot start one, such as a comma, since none of that is taken in.
+std::optional<int> line_of_second_document(std::string const& yaml) {
+  std::istringstream stream(yaml);
+  YAML::Parser parser(stream);
+  Skipper skipper;
+  if (!parser.HandleNextDocument(skipper) || !parser) return std::nullopt;
+  std::ignore = parser.HandleNextDocument(skipper);  // it has a document: `parser` said so
+  return skipper.line_index();
+}
+
 }  // namespace
 
 Result<YamlMap> YamlMap::parse(std::string_view yaml, std::filesystem::path const& source,
@@ -102,12 +138,13 @@ Result<YamlMap> YamlMap::parse(std::string_view yaml, std::filesystem::path cons
                 position(source, *line_index));
   }
   try {
-    std::vector<YAML::Node> const documents = YAML::LoadAll(std::string(yaml));
-    if (documents.size() > 1) {
-      return fail(ErrorKind::invalid, "{}: {} YAML documents; one is expected",
-                  position(source, documents[1].Mark().line), documents.size());
+    std::string const text(yaml);
+    YAML::Node const document = YAML::Load(text);
+    if (auto const line_index = line_of_second_document(text)) {
+      return fail(ErrorKind::invalid, "{}: something stands after the end of the YAML document",
+                  position(source, *line_index));
     }
-    return from(source, {0, documents.empty() ? YAML::Node() : documents[0]}, "", known);
+    return from(source, {0, document}, "", known);
   } catch (YAML::DeepRecursion const& error) {
     return fail(ErrorKind::invalid, "{}: not YAML: nested too deep",
                 position(source, error.mark.line));
