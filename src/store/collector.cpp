@@ -1,10 +1,15 @@
 #include "store/collector.h"
 
 #include <algorithm>
+#include <thread>
 
 namespace grove {
 
 namespace {
+
+// Between two folders. A mutex is not fair: without a pause a put_ref that waits for the lock would
+// wait for the whole sweep. Long enough for a thread to wake up.
+constexpr std::chrono::microseconds pause_between_folders{200};
 
 std::int64_t wall_clock_ns() {
   auto const since_epoch = std::chrono::system_clock::now().time_since_epoch();
@@ -73,6 +78,7 @@ Result<void> Collector::mark(Marks& marks) const {
 Result<void> Collector::sweep_chunks(Marks& marks, std::int64_t written_by_ns,
                                      SweepReport& report) {
   for (unsigned prefix = 0; prefix < 256; ++prefix) {
+    std::this_thread::sleep_for(pause_between_folders);
     std::lock_guard const lock(refs_.collector_lock());
     TRY(mark(marks));
     TRY(auto const stored, chunks_.list(static_cast<std::uint8_t>(prefix)));
