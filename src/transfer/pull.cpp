@@ -43,7 +43,8 @@ class Pull {
 
  private:
   Awaitable<Result<void>> move_one(Digest const& digest) {
-    if (co_await is_cancelled()) co_return fail(ErrorKind::cancelled, "pull: cancelled");
+    bool const cancelled = co_await is_cancelled();
+    if (cancelled) co_return fail(ErrorKind::cancelled, "pull: cancelled");
     if (has_failed_ && options_.stop_at_first_failure) {
       co_return fail(ErrorKind::cancelled, "pull: stopped after another chunk's failure");
     }

@@ -79,11 +79,10 @@ TEST(WorkerMessages, AnInventoryPageSurvivesTheWay) {
 }
 
 TEST(WorkerMessages, RefusesAnInventoryWithAHostileKey) {
-  std::string text = serialize_inventory(
-      {.refs =
-           {{.ref = {.key = some_key(), .generation = Generation{7}, .name = {}, .target = {}}}},
-       .tombstones = {},
-       .next = {}});
+  Ref const ref{some_key(), Generation{7}, RefName{}, Digest{}};
+  InventoryPage page;
+  page.refs.push_back({.ref = ref, .missing_count = 0, .bytes = 0, .verified_ms = {}});
+  std::string text = serialize_inventory(page);
   EXPECT_TRUE(parse_inventory(text).has_value());
   text.replace(text.find("run1"), 4, "..");
   EXPECT_EQ(parse_inventory(text).error().kind, ErrorKind::invalid);

@@ -21,7 +21,9 @@ Awaitable<Result<ScrubReport>> scrub_once(Holdings& holdings, std::function<bool
 }
 
 Awaitable<void> collect_periodically(Holdings& holdings) {
-  while (co_await sleep_for(limits::collection_period)) {
+  for (;;) {
+    bool const rested = co_await sleep_for(limits::collection_period);
+    if (!rested) co_return;
     auto const report = co_await sweep_once(holdings);
     if (!report) {
       spdlog::warn("collection: {}", report.error().message);
@@ -35,7 +37,9 @@ Awaitable<void> collect_periodically(Holdings& holdings) {
 
 Awaitable<void> expire_leases(Holdings& holdings) {
   // A lease that ended is no pin whenever it is forgotten; this only gives its memory back.
-  while (co_await sleep_for(limits::lease_period)) {
+  for (;;) {
+    bool const rested = co_await sleep_for(limits::lease_period);
+    if (!rested) co_return;
     holdings.leases.expire(std::chrono::steady_clock::now());
   }
 }
