@@ -145,6 +145,13 @@ def test_spawning_is_left_to_the_task_group() -> None:
             for number, line in code_lines(path) if re.search(r"\bco_spawn\(", line)])
 
 
+def test_no_loop_awaits_in_its_condition() -> None:
+    """g++ 12 lays such a coroutine's frame out wrongly: its first resumption jumps astray."""
+    condition = re.compile(r"\bwhile \((?:[^()]|\([^()]*\))*co_await")
+    report([f"{name_of(path)}:{number}: {line.strip()}" for path in SOURCES
+            for number, line in code_lines(path) if condition.search(line)])
+
+
 def test_files_are_named_for_what_they_hold() -> None:
     found = []
     for path in FILES:
