@@ -20,7 +20,7 @@ namespace {
 
 FatalHandler fatal_handler(FatalHandler given) {
   return [given = std::move(given)](Error const& error) {
-    spdlog::critical("{}; ending, to start again from what is on the disk", error.message);
+    spdlog::critical("{}", error.message);
     if (!given) end_process();
     given(error);
   };

@@ -98,5 +98,18 @@ TEST(Worker, CollectsNothingBeforeAGracePeriodHasPassed) {
   });
 }
 
+TEST(Worker, EndsWhenTheDiskDoesNotTakeWhatItWasGiven) {
+  TestWorkers workers(1);
+  workers.run([&]() -> Awaitable<void> {
+    auto worker = workers.client(rank_1);
+    co_await put_chunks(worker, texts("lost"));
+    auto const prefix = sha256("lost").hex().substr(0, 2);
+    std::filesystem::remove(workers.data(rank_1) / "chunks" / prefix);
+    auto const synced = co_await worker.sync();
+    EXPECT_FALSE(synced.has_value());
+    EXPECT_EQ(workers.fatal_errors.size(), 1u);
+  });
+}
+
 }  // namespace
 }  // namespace grove
