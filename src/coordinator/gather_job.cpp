@@ -83,6 +83,10 @@ Awaitable<Result<void>> GatherJob::choose_generation() {
   manifest_ = std::move(manifest).value();
   manifest_holders_ = chosen->manifest_holders;
   plan_ = plan_gather(manifest_, view_.inventories, config_.workers.size());
+  // An empty shard that nobody has is no loss.
+  std::erase_if(plan_.missing, [&](ShardIndex shard) {
+    return manifest_.shards[shard.value].begin == manifest_.shards[shard.value].end;
+  });
   job_->set_bytes_total(manifest_.file_bytes);
   if (plan_.missing.empty()) co_return ok();
   for (auto const shard : plan_.missing) {
@@ -169,7 +173,8 @@ Awaitable<Result<void>> GatherJob::transfer() {
   }
   co_await run_all(std::move(lanes));
   if (stopped_for_) co_return *stopped_for_;
-  if (co_await is_cancelled()) co_return cancelled();
+  bool const stopped = co_await is_cancelled();
+  if (stopped) co_return cancelled();
   if (failed_count_ == 0) co_return ok();
   auto const hint = co_await older_hint(manifest_.generation);
   co_return fail(ErrorKind::unavailable, "{}{}",
@@ -220,6 +225,7 @@ Awaitable<Result<void>> GatherJob::fetch_shard(ShardIndex index) {
   auto& shard = shards_[index.value];
   auto const& entry = manifest_.shards[index.value];
   auto holders = holders_at(plan_.shards[index.value].holders);
+  if (holders.empty()) co_return ok();  // nothing in it, see choose_generation
   CO_TRY(auto const list, co_await fetch_shard_list(entry.list, holders));
   if (config_.keep_shards) {
     CO_TRY(co_await open_shard_file(index));

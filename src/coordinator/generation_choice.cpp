@@ -49,7 +49,8 @@ void GenerationChoice::compare(Digest expected, Digest actual) {
 Awaitable<Result<Generation>> GenerationChoice::wait() {
   while (!decided_) {
     std::ignore = co_await changed_.wait();  // the condition is what counts
-    if (co_await is_cancelled()) co_return fail(ErrorKind::cancelled, "the store was stopped");
+    bool const stopped = co_await is_cancelled();
+    if (stopped) co_return fail(ErrorKind::cancelled, "the store was stopped");
   }
   co_return *decided_;
 }

@@ -87,14 +87,16 @@ Awaitable<void> Job::report_progress() {
       continue;
     }
     auto const rest = std::chrono::duration_cast<std::chrono::milliseconds>(due - now);
-    if (!co_await sleep_for(rest + std::chrono::milliseconds(1))) co_return;
+    bool const rested = co_await sleep_for(rest + std::chrono::milliseconds(1));
+    if (!rested) co_return;
   }
 }
 
 Awaitable<bool> Job::wait_beyond(std::size_t count) {
   while (lines_.size() <= count && !is_finished()) {
     std::ignore = co_await changed_.wait();  // the condition is what counts
-    if (co_await is_cancelled()) co_return false;
+    bool const stopped = co_await is_cancelled();
+    if (stopped) co_return false;
   }
   co_return true;
 }
@@ -102,7 +104,8 @@ Awaitable<bool> Job::wait_beyond(std::size_t count) {
 Awaitable<bool> Job::wait_finished() {
   while (!is_finished()) {
     std::ignore = co_await changed_.wait();  // the condition is what counts
-    if (co_await is_cancelled()) co_return false;
+    bool const stopped = co_await is_cancelled();
+    if (stopped) co_return false;
   }
   co_return true;
 }

@@ -1,6 +1,8 @@
 #include "coordinator/store_job.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <tuple>
 #include <utility>
 
@@ -13,6 +15,21 @@
 #include "net/parallel.h"
 
 namespace grove {
+namespace {
+
+using namespace std::chrono_literals;
+
+// The kernel stamps files with a clock that ticks every 1 to 10 ms: two writes within one tick look
+// alike. So a file is looked at only when its last change lies a few ticks back.
+constexpr std::chrono::milliseconds timestamp_step = 40ms;
+
+bool is_fresh(FileStamp const& stamp) {
+  auto const now = std::chrono::system_clock::now().time_since_epoch();
+  auto const changed = std::chrono::nanoseconds(std::max(stamp.ctime_ns, stamp.mtime_ns));
+  return changed <= now && now - changed < timestamp_step;
+}
+
+}  // namespace
 
 StoreJob::StoreJob(Services& services, Config config, CheckpointRequest request,
                    std::shared_ptr<Job> job)
@@ -41,7 +58,11 @@ Awaitable<void> StoreJob::run(std::function<void()> on_committed) {
 Awaitable<Result<void>> StoreJob::open_request() {
   auto opened = co_await services_.offload.run([&]() -> Result<std::pair<File, FileStamp>> {
     TRY(auto file, File::open_beneath(config_.ckpt_root, request_.relative));
-    TRY(auto const stamp, file.stamp());
+    TRY(auto stamp, file.stamp());
+    if (is_fresh(stamp)) {
+      std::this_thread::sleep_for(timestamp_step);
+      TRY(stamp, file.stamp());
+    }
     file.will_read_in_order();
     return std::pair{std::move(file), stamp};
   });
@@ -172,7 +193,8 @@ Awaitable<Result<void>> StoreJob::transfer() {
   tasks_->spawn("hash " + request_.key.identity(), hash_whole_file());
   co_await tasks_->wait();
   if (stopped_for_) co_return *stopped_for_;
-  if (co_await is_cancelled()) {
+  bool const stopped = co_await is_cancelled();
+  if (stopped) {
     co_return fail(ErrorKind::cancelled,
                    "the coordinator is stopping; store the checkpoint again to go on");
   }
@@ -210,7 +232,8 @@ Awaitable<void> StoreJob::send_copy(std::size_t index) {
                   [](CopyOutcome const& c) { return c.error.has_value(); });
   if (!all_failed) co_return;
   // Copies of the other shards may be waiting to learn whether this file's content is new.
-  if (auto read = co_await push.complete_list(); read.has_error()) stop_for(read.error());
+  auto const read = co_await push.complete_list();
+  if (read.has_error()) stop_for(read.error());
 }
 
 Awaitable<void> StoreJob::send_header(std::size_t index) {

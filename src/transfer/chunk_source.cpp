@@ -51,7 +51,8 @@ Awaitable<Result<Digest>> ChunkSource::hash_file(std::uint64_t file_bytes) {
   Sha256 hash;
   Buffer buffer(limits::chunk_bytes_max);
   for (std::uint64_t offset = 0; offset < file_bytes;) {
-    if (co_await is_cancelled()) co_return fail(ErrorKind::cancelled, "hashing was stopped");
+    bool const stopped = co_await is_cancelled();
+    if (stopped) co_return fail(ErrorKind::cancelled, "hashing was stopped");
     auto const piece = buffer.span().first(
         static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), file_bytes - offset)));
     auto read = co_await offload_.run([&]() -> Result<void> {

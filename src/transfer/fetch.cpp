@@ -88,7 +88,8 @@ Awaitable<Result<Fetched>> fetch_list(ShardList const& list, std::vector<Holder>
     auto const outcomes = co_await pull_chunks(holder->client, step->chunks, place_chunk,
                                                options.offload, pull_options, on_outcome);
     if (sink_error) co_return *sink_error;
-    if (co_await is_cancelled()) co_return fail(ErrorKind::cancelled, "the gather was stopped");
+    bool const stopped = co_await is_cancelled();
+    if (stopped) co_return fail(ErrorKind::cancelled, "the gather was stopped");
     for (auto const& outcome : outcomes) {
       if (!outcome.error) {
         choice.got(outcome.chunk);

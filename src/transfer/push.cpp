@@ -20,14 +20,16 @@ Awaitable<Result<void>> with_retries(std::function<Awaitable<Result<void>>()> at
                                      std::function<void(RetryNotice const&)> on_retry) {
   for (std::size_t retry = 1;; ++retry) {
     Result<void> result = co_await attempt();
-    if (co_await is_cancelled()) co_return cancelled();
+    bool const stopped = co_await is_cancelled();
+    if (stopped) co_return cancelled();
     if (result.has_value() || !is_retryable(result.error().kind) ||
         retry > limits::retry_delays.size()) {
       co_return result;
     }
     auto const delay = limits::retry_delays[retry - 1];
     on_retry(RetryNotice{retry, delay, std::move(result).error()});
-    if (!co_await sleep_for(delay)) co_return cancelled();
+    bool const rested = co_await sleep_for(delay);
+    if (!rested) co_return cancelled();
   }
 }
 
@@ -79,7 +81,8 @@ Awaitable<Result<void>> ShardPush::attempt(std::size_t self) {
     auto const source = choose_window_source(progress_, self);
     if (source.action == WindowAction::wait) {
       std::ignore = co_await changed_.wait();  // the decision is made anew either way
-      if (co_await is_cancelled()) co_return cancelled();
+      bool const stopped = co_await is_cancelled();
+      if (stopped) co_return cancelled();
       continue;
     }
     auto const window = windows_[progress_[self].windows_acked];
@@ -135,7 +138,8 @@ Awaitable<Result<void>> ShardPush::pull_window(std::size_t self, std::size_t fro
     if (outcome.error) lacking.push_back(outcome.chunk);
   }
   if (lacking.empty()) co_return ok();
-  if (co_await is_cancelled()) co_return cancelled();
+  bool const stopped = co_await is_cancelled();
+  if (stopped) co_return cancelled();
   co_return co_await push_missing(self, std::move(lacking));
 }
 
