@@ -1,24 +1,27 @@
 """Free ports for many test processes at once.
 
 Below the kernel's ephemeral range, so that no outgoing connection takes one between our choosing
-and grove's binding; each pytest-xdist worker has a range of its own.
+and grove's binding. Each port is reserved by an abstract Unix socket of that name, which no other
+test process can bind while this one lives.
 """
-import os
 import random
 import socket
 
-FIRST, LAST, RANGES = 10_000, 32_000, 22
+FIRST, LAST = 10_000, 32_000
+_reservations: list[socket.socket] = []
 
 
 def free_port() -> int:
-    index = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % RANGES
-    width = (LAST - FIRST) // RANGES
-    for _ in range(200):
-        port = FIRST + index * width + random.randrange(width)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+    for _ in range(1000):
+        port = random.randrange(FIRST, LAST)
+        reservation = socket.socket(socket.AF_UNIX)
+        try:
+            reservation.bind(f"\0grove-test-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("0.0.0.0", port))
+        except OSError:
+            reservation.close()
+            continue
+        _reservations.append(reservation)
+        return port
     raise AssertionError("no free port found")
