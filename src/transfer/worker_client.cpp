@@ -287,22 +287,40 @@ Awaitable<Result<void>> WorkerClient::delete_ref(Ref ref, std::string coordinato
   target += "coordinator=" + percent_encode(coordinator);
   auto call = json_call(http::verb::delete_, std::move(target), body);
   call.idle_timeout = limits::commit_timeout;
-  CO_TRY(checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call))));
+  auto const reply =
+      checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call)));
+  if (!reply) co_return reply.error();
+  if (auto failure = parse_failure(reply.value().text())) {
+    co_return at(address_.endpoint, *failure);
+  }
   co_return ok();
 }
 
 Awaitable<Result<InventoryPage>> WorkerClient::inventory(std::optional<CheckpointKey> only) {
+  std::string query;
+  if (only) query = "&identity=" + percent_encode(only->identity());
+  co_return co_await all_pages(std::move(query));
+}
+
+Awaitable<Result<InventoryPage>> WorkerClient::proven_inventory(CheckpointKey only) {
+  auto query = "&verify=true&identity=" + percent_encode(only.identity());
+  co_return co_await all_pages(std::move(query));
+}
+
+Awaitable<Result<InventoryPage>> WorkerClient::all_pages(std::string query) {
   InventoryPage all;
   std::string after;
   do {
     HttpCall call;
-    call.target = "/refs?after=" + percent_encode(after);
-    if (only) call.target += "&identity=" + percent_encode(only->identity());
+    call.target = "/refs?after=" + percent_encode(after) + query;
     call.reply_bytes_max = inventory_page_bytes_max;
     call.idle_timeout = limits::commit_timeout;
     auto const reply =
         checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call)));
     if (!reply) co_return reply.error();
+    if (auto failure = parse_failure(reply.value().text())) {
+      co_return at(address_.endpoint, *failure);
+    }
     auto page = parse_inventory(reply.value().text());
     if (!page) co_return at(address_.endpoint, page.error());
     if (!page.value().next.empty() && page.value().next == after) {

@@ -47,12 +47,16 @@ class WorkerClient {
   Awaitable<Result<Manifest>> get_manifest(Digest digest);  // likewise
   // The chunks the worker lacks; empty: the ref is durable.
   Awaitable<Result<std::vector<Digest>>> put_ref(Ref ref);
+  // Takes as long as the witnesses read.
   Awaitable<Result<void>> delete_ref(Ref ref, std::string coordinator,
                                      std::vector<WorkerAddress> witnesses);
   // All pages; of one identity where given.
   Awaitable<Result<InventoryPage>> inventory(std::optional<CheckpointKey> only);
+  // The same, after the worker has read all chunks of these refs from its disk.
+  Awaitable<Result<InventoryPage>> proven_inventory(CheckpointKey only);
 
  private:
+  Awaitable<Result<InventoryPage>> all_pages(std::string query);
   Awaitable<Result<Buffer>> get_object(std::string target, Digest digest, std::uint64_t bytes_max);
 
   HttpClient& http_;

@@ -2,6 +2,7 @@
 
 #include "worker/chunk_calls.h"
 #include "worker/deletion.h"
+#include "worker/inventory_call.h"
 #include "worker/pull_call.h"
 #include "worker/ref_calls.h"
 #include "worker/request.h"

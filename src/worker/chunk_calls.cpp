@@ -35,7 +35,7 @@ Awaitable<Result<void>> put_chunk(Holdings& holdings, HttpRequest& request,
   auto const put =
       co_await holdings.offload.run([&] { return holdings.chunks.put(digest, body.span()); });
   if (!put) {
-    co_await holdings.check_store(put.error());
+    holdings.check_store(put.error());
     co_return put.error();
   }
   co_return co_await send_done(responder);
@@ -55,7 +55,7 @@ Awaitable<Result<void>> post_sync(Holdings& holdings, HttpRequest&, HttpResponde
   LongWork work = [&holdings](LongCall&) -> Awaitable<Result<std::string>> {
     auto const synced = co_await holdings.offload.run([&] { return holdings.chunks.sync(); });
     if (!synced) {
-      holdings.on_fatal(synced.error());
+      holdings.check_store(synced.error());
       co_return synced.error();
     }
     co_return R"({"synced":true})";

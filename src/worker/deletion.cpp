@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "worker/colleague.h"
+#include "worker/long_call.h"
 
 namespace grove {
 namespace {
@@ -58,7 +59,7 @@ Awaitable<Result<void>> ask_witness(Holdings& holdings, WorkerAddress address, R
   CO_TRY(co_await check_colleague(holdings, address));
   WorkerClient witness(holdings.http, address, {});
   CO_TRY(co_await check_answers(witness));
-  CO_TRY(auto const inventory, co_await witness.inventory(ref.key));
+  CO_TRY(auto const inventory, co_await witness.proven_inventory(ref.key));
   auto const proof = prove_by_inventory(ref, inventory);
   if (!proof) {
     co_return fail(proof.error().kind, "{}: {}", address.endpoint.text(), proof.error().message);
@@ -66,23 +67,27 @@ Awaitable<Result<void>> ask_witness(Holdings& holdings, WorkerAddress address, R
   co_return ok();
 }
 
-Awaitable<Result<void>> ask_witnesses(Holdings& holdings, Ref const& ref,
-                                      std::vector<WorkerAddress> const& witnesses) {
-  if (witnesses.empty()) {
-    co_return fail(ErrorKind::conflict,
-                   "{} of {} generation {}: belongs to a complete generation; name a witness",
-                   ref.name.text(), ref.key.identity(), ref.generation.value);
-  }
+Awaitable<Result<void>> ask_witnesses(Holdings& holdings, Ref ref,
+                                      std::vector<WorkerAddress> witnesses) {
   for (WorkerAddress const& address : witnesses) {
     auto const proof = co_await ask_witness(holdings, address, ref);
-    if (!proof) {
-      // Whatever the reason, the answer is "not proven".
-      auto const kind =
-          proof.error().kind == ErrorKind::invalid ? ErrorKind::invalid : ErrorKind::conflict;
-      co_return fail(kind, "{} of {} generation {}: not proven: {}", ref.name.text(),
-                     ref.key.identity(), ref.generation.value, proof.error().message);
-    }
+    if (proof) continue;
+    // Whatever the reason, the answer is "not proven"; only a witness that cannot be one is the
+    // caller's mistake.
+    bool const is_mistake = proof.error().kind == ErrorKind::invalid;
+    co_return fail(is_mistake ? ErrorKind::invalid : ErrorKind::conflict,
+                   "{} of {} generation {}: not proven: {}", ref.name.text(), ref.key.identity(),
+                   ref.generation.value, proof.error().message);
   }
+  co_return ok();
+}
+
+Awaitable<Result<void>> remove(Holdings& holdings, Ref ref, std::string coordinator) {
+  CO_TRY(co_await holdings.offload.run(
+      [&] { return holdings.refs->remove_ref(ref.key, ref.generation, ref.name); }));
+  holdings.last_deletion = {coordinator, Clock::now()};
+  spdlog::info("deleted {} of {} generation {} for coordinator {}", ref.name.text(),
+               ref.key.identity(), ref.generation.value, coordinator);
   co_return ok();
 }
 
@@ -128,15 +133,21 @@ Awaitable<Result<void>> delete_ref(Holdings& holdings, HttpRequest& request,
                    "manifest of {} generation {}: shards of it are here; delete them first",
                    ref->key.identity(), ref->generation.value);
   }
-  if (held.has_manifest) {
-    CO_TRY(co_await ask_witnesses(holdings, *ref, witnesses));
+  if (!held.has_manifest) {
+    CO_TRY(co_await remove(holdings, *ref, coordinator));
+    co_return co_await send_done(responder);
   }
-  CO_TRY(co_await holdings.offload.run(
-      [&] { return holdings.refs->remove_ref(ref->key, ref->generation, ref->name); }));
-  holdings.last_deletion = {coordinator, Clock::now()};
-  spdlog::info("deleted {} of {} generation {} for coordinator {}", ref->name.text(),
-               ref->key.identity(), ref->generation.value, coordinator);
-  co_return co_await send_done(responder);
+  if (witnesses.empty()) {
+    co_return fail(ErrorKind::conflict,
+                   "{} of {} generation {}: belongs to a complete generation; name a witness",
+                   ref->name.text(), ref->key.identity(), ref->generation.value);
+  }
+  LongWork work = [&](LongCall&) -> Awaitable<Result<std::string>> {
+    CO_TRY(co_await ask_witnesses(holdings, *ref, witnesses));
+    CO_TRY(co_await remove(holdings, *ref, coordinator));
+    co_return R"({"deleted":true})";
+  };
+  co_return co_await answer_long_call(responder, json_document, std::move(work));
 }
 
 }  // namespace grove

@@ -126,6 +126,23 @@ TEST(WorkerDeletion, TrustsNoWitnessThatIsItselfAStrangerOrGone) {
   });
 }
 
+TEST(WorkerDeletion, IsNotJustifiedByACopyThatItsDiskHasDamaged) {
+  TestWorkers workers(2);
+  workers.run([&]() -> Awaitable<void> {
+    auto first = workers.client(rank_1);
+    auto second = workers.client(rank_2);
+    auto const shard = co_await put_shard(first, std::string(identity), Generation{5}, texts("a"));
+    co_await put_commit(first, shard, 1);
+    co_await put_shard(second, std::string(identity), Generation{5}, texts("a"));
+    co_await put_commit(second, shard, 1);
+    workers.damage_chunk(rank_2, sha256("a"));
+    std::vector<WorkerAddress> const witnesses{workers.address(rank_2)};
+    auto const kind = co_await try_delete(workers, rank_1, shard, witnesses);
+    EXPECT_EQ(kind, ErrorKind::conflict);
+    co_await expect_refs(workers, rank_1, 2);
+  });
+}
+
 TEST(WorkerDeletion, IsRefusedToASecondCoordinatorSoonAfter) {
   TestWorkers workers(1);
   workers.run([&]() -> Awaitable<void> {

@@ -11,7 +11,8 @@
 namespace grove {
 namespace {
 
-// One thread more than one, so that a scrub never keeps every call waiting.
+constexpr std::size_t background_threads_count = 3;
+
 std::size_t offload_threads_count() {
   return std::max<std::size_t>(2, std::thread::hardware_concurrency());
 }
@@ -38,6 +39,8 @@ Holdings::Holdings(asio::any_io_executor worker_executor, WorkerOptions options,
       lists(executor, limits::list_bytes_max),
       sweeps(executor, 1),
       scrubs(executor, 1),
+      proofs(executor, 1),
+      background(background_threads_count),
       offload(offload_threads_count()) {}
 
 Result<std::unique_ptr<Holdings>> Holdings::open(asio::any_io_executor executor,
@@ -70,12 +73,8 @@ Awaitable<Config> Holdings::current_config() {
   co_return config;
 }
 
-Awaitable<void> Holdings::check_store(Error const& error) {
-  // Only these can come from a disk that failed; the rest is about the request.
-  if (error.kind != ErrorKind::internal && error.kind != ErrorKind::exhausted) co_return;
-  // A failed sync is final, so asking once more tells it from an error that passed.
-  auto const synced = co_await offload.run([&] { return chunks.sync(); });
-  if (!synced) on_fatal(synced.error());
+void Holdings::check_store(Error const& error) {
+  if (chunks.is_poisoned()) on_fatal(error);
 }
 
 }  // namespace grove

@@ -58,9 +58,9 @@ struct Holdings {
   // config.yaml, read afresh; while it cannot be read, the last one that could.
   Awaitable<Config> current_config();
 
-  // Tells whether `error` means that written bytes can no longer be trusted, and if so calls
-  // on_fatal.
-  Awaitable<void> check_store(Error const& error);
+  // To be called when something could not be written: calls on_fatal with `error` if nothing that
+  // was written is trusted any longer.
+  void check_store(Error const& error);
 
   static constexpr std::uint64_t incoming_bytes_max =
       limits::worker_bodies_max / 2 * limits::encoded_chunk_bytes_max;
@@ -82,6 +82,7 @@ struct Holdings {
   Semaphore lists;     // bytes of shard lists
   Semaphore sweeps;    // one collection at a time
   Semaphore scrubs;    // one scrub at a time
+  Semaphore proofs;    // one re-reading for a witness at a time
 
   // Who deleted here last: a second coordinator must not soon after (worker/deletion.h).
   struct LastDeletion {
@@ -90,7 +91,10 @@ struct Holdings {
   };
   std::optional<LastDeletion> last_deletion;
 
-  Offload offload;  // last: its work uses the others
+  // Last, since their work uses the others. What takes minutes has threads of its own, one for each
+  // of the three above, so that it never keeps a call waiting.
+  Offload background;
+  Offload offload;
 };
 
 // The entry of `rank` among the workers; nullptr where there is none.

@@ -52,14 +52,8 @@ class PullCall {
     auto const outcomes = co_await pull_chunks(source, absent, std::move(sink), holdings_.offload,
                                                options, std::move(observer));
     for (PullOutcome const& outcome : outcomes) {
-      if (!outcome.error || is_about_chunk_or_source(outcome.error->kind)) continue;
-      co_await holdings_.check_store(*outcome.error);
-      co_return;  // once for all of them: they share one disk
+      if (outcome.error) holdings_.check_store(*outcome.error);
     }
-  }
-
-  static bool is_about_chunk_or_source(ErrorKind kind) {
-    return kind != ErrorKind::internal && kind != ErrorKind::exhausted;
   }
 
   static void tell(LongCall& call, PullOutcome const& outcome) {

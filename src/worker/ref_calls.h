@@ -1,4 +1,5 @@
-// What a worker says it holds: shard lists, manifests, refs, tombstones, the inventory.
+// What a worker says it holds: shard lists, manifests, refs, tombstones.
+// Not here: the inventory (worker/inventory_call.h), forgetting (worker/deletion.h).
 // Threads: the worker's executor; disk and hashing are offloaded.
 #pragma once
 
@@ -15,8 +16,6 @@ Awaitable<Result<void>> put_manifest(Holdings& holdings, HttpRequest& request,
 Awaitable<Result<void>> get_manifest(Holdings& holdings, HttpRequest& request,
                                      HttpResponder& responder);
 Awaitable<Result<void>> put_ref(Holdings& holdings, HttpRequest& request, HttpResponder& responder);
-Awaitable<Result<void>> get_refs(Holdings& holdings, HttpRequest& request,
-                                 HttpResponder& responder);
 Awaitable<Result<void>> put_tombstone(Holdings& holdings, HttpRequest& request,
                                       HttpResponder& responder);
 Awaitable<Result<void>> put_expected(Holdings& holdings, HttpRequest& request,

@@ -127,37 +127,6 @@ TEST(WorkerRefs, RefusesObjectsThatAreNotWhatTheyAreNamed) {
   });
 }
 
-TEST(WorkerRefs, TurnsPages) {
-  TestWorkers workers(1);
-  workers.run([&]() -> Awaitable<void> {
-    auto worker = workers.client(rank_1);
-    for (std::uint64_t number = 1; number <= 5; ++number) {
-      co_await put_shard(worker, "run1/model.pt", Generation{number}, texts("a"));
-    }
-    std::string after;
-    std::size_t pages_count = 0;
-    std::size_t refs_count = 0;
-    do {
-      auto const reply = co_await workers.ask(rank_1, http::verb::get,
-                                              "/refs?limit=2&after=" + percent_encode(after));
-      auto const page = parse_inventory(reply.text()).value();
-      EXPECT_LE(page.refs.size(), 2u);
-      refs_count += page.refs.size();
-      ++pages_count;
-      after = page.next;
-    } while (!after.empty() && pages_count < 10);
-    EXPECT_EQ(refs_count, 5u);
-    EXPECT_EQ(pages_count, 3u);
-    for (auto const* limit : {"0", "1001", "x", "", "-1"}) {
-      auto const refused =
-          co_await workers.ask(rank_1, http::verb::get, fmt::format("/refs?limit={}", limit));
-      EXPECT_EQ(refused.status, 400u) << limit;
-    }
-    auto const most = co_await workers.ask(rank_1, http::verb::get, "/refs?limit=1000");
-    EXPECT_EQ(most.status, 200u);
-  });
-}
-
 TEST(WorkerRefs, AForgottenGenerationDoesNotComeBack) {
   TestWorkers workers(1);
   workers.run([&]() -> Awaitable<void> {

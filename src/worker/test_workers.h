@@ -2,6 +2,8 @@
 // Not here: anything for code that is not a test. Threads: the test's loop.
 #pragma once
 
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
@@ -97,6 +99,17 @@ class TestWorkers {
   TestLoop& loop() { return loop_; }
   std::filesystem::path data(Rank rank) const {
     return folder_ / fmt::format("worker_{}", rank.value);
+  }
+
+  // Changes one byte of a durable chunk where it lies, as a failing disk does.
+  void damage_chunk(Rank rank, Digest const& digest) const {
+    auto const path = data(rank) / "chunks" / digest.hex().substr(0, 2) / digest.hex();
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekg(limits::chunk_header_bytes);
+    auto const byte = static_cast<char>(file.get() ^ 1);
+    file.seekp(limits::chunk_header_bytes);
+    file.put(byte);
+    EXPECT_TRUE(file.good());
   }
 
   // One call as curl would make it.

@@ -11,12 +11,12 @@ namespace grove {
 
 Awaitable<Result<SweepReport>> sweep_once(Holdings& holdings) {
   CO_TRY(auto const permit, co_await holdings.sweeps.acquire(1));
-  co_return co_await holdings.offload.run([&] { return holdings.collector->sweep(); });
+  co_return co_await holdings.background.run([&] { return holdings.collector->sweep(); });
 }
 
 Awaitable<Result<ScrubReport>> scrub_once(Holdings& holdings, std::function<bool()> keep_going) {
   CO_TRY(auto const permit, co_await holdings.scrubs.acquire(1));
-  co_return co_await holdings.offload.run(
+  co_return co_await holdings.background.run(
       [&] { return scrub(holdings.chunks, *holdings.refs, keep_going); });
 }
 

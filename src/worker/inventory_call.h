@@ -1,0 +1,35 @@
+// GET /refs: what this worker holds, page by page; with `verify=true` only after it has read the
+// page's chunks from the disk, as a deletion elsewhere asks of its witnesses.
+// Threads: the worker's executor; the disk is offloaded.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "store/ref_store.h"
+#include "transfer/worker_messages.h"
+#include "worker/request.h"
+
+namespace grove {
+
+Awaitable<Result<void>> get_refs(Holdings& holdings, HttpRequest& request,
+                                 HttpResponder& responder);
+
+struct InventoryQuery {
+  std::optional<CheckpointKey> only;
+  std::string after;
+  std::size_t limit = 0;
+};
+
+// Blocking.
+Result<InventoryPage> read_inventory(RefStore const& refs, InventoryQuery const& query);
+
+// Re-reads the chunks of the page's refs, so that read_inventory() tells what the disk gives. Refs
+// that were read within the last minutes, by this or by a scrub, are not read again. Blocking;
+// `keep_going` is asked between chunks. Fails: cancelled, or as a disk that cannot be read.
+Result<void> reread(ChunkStore& chunks, RefStore& refs, InventoryQuery const& query,
+                    std::function<bool()> const& keep_going);
+
+}  // namespace grove

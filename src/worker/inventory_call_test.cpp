@@ -1,0 +1,72 @@
+#include "worker/inventory_call.h"
+
+#include <string>
+
+#include "worker/test_workers.h"
+
+namespace grove {
+namespace {
+
+TEST(WorkerInventory, TurnsPages) {
+  TestWorkers workers(1);
+  workers.run([&]() -> Awaitable<void> {
+    auto worker = workers.client(rank_1);
+    for (std::uint64_t number = 1; number <= 5; ++number) {
+      co_await put_shard(worker, "run1/model.pt", Generation{number}, texts("a"));
+    }
+    std::string after;
+    std::size_t pages_count = 0;
+    std::size_t refs_count = 0;
+    do {
+      auto const reply = co_await workers.ask(rank_1, http::verb::get,
+                                              "/refs?limit=2&after=" + percent_encode(after));
+      auto const page = parse_inventory(reply.text()).value();
+      EXPECT_LE(page.refs.size(), 2u);
+      refs_count += page.refs.size();
+      ++pages_count;
+      after = page.next;
+    } while (!after.empty() && pages_count < 10);
+    EXPECT_EQ(refs_count, 5u);
+    EXPECT_EQ(pages_count, 3u);
+    for (auto const* limit : {"0", "1001", "x", "", "-1"}) {
+      auto const refused =
+          co_await workers.ask(rank_1, http::verb::get, fmt::format("/refs?limit={}", limit));
+      EXPECT_EQ(refused.status, 400u) << limit;
+    }
+    auto const most = co_await workers.ask(rank_1, http::verb::get, "/refs?limit=1000");
+    EXPECT_EQ(most.status, 200u);
+  });
+}
+
+TEST(WorkerInventory, TellsOfDamageOnTheDiskOnlyOnceItHasReadIt) {
+  TestWorkers workers(1);
+  workers.run([&]() -> Awaitable<void> {
+    auto worker = workers.client(rank_1);
+    auto const key = key_of("run1/model.pt");
+    co_await put_shard(worker, key.identity(), Generation{1}, texts("a", "b"));
+    workers.damage_chunk(rank_1, sha256("a"));
+    auto const believed = co_await worker.inventory(key);
+    EXPECT_EQ(believed.value().refs.front().missing_count, 0u);
+    EXPECT_FALSE(believed.value().refs.front().verified_ms.has_value());
+    auto const read = co_await worker.proven_inventory(key);
+    EXPECT_EQ(read.value().refs.front().missing_count, 1u);
+    EXPECT_FALSE(read.value().refs.front().verified_ms.has_value());
+    co_await put_chunks(worker, texts("a"));
+    auto const mended = co_await worker.proven_inventory(key);
+    EXPECT_EQ(mended.value().refs.front().missing_count, 0u);
+    EXPECT_TRUE(mended.value().refs.front().verified_ms.has_value());
+  });
+}
+
+TEST(WorkerInventory, RefusesAVerifyThatIsNeitherTrueNorFalse) {
+  TestWorkers workers(1);
+  workers.run([&]() -> Awaitable<void> {
+    auto reply = co_await workers.ask(rank_1, http::verb::get, "/refs?verify=yes");
+    EXPECT_EQ(reply.status, 400u);
+    reply = co_await workers.ask(rank_1, http::verb::get, "/refs?verify=false");
+    EXPECT_EQ(reply.status, 200u);
+  });
+}
+
+}  // namespace
+}  // namespace grove
