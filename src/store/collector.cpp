@@ -11,6 +11,9 @@ namespace {
 // wait for the whole sweep. Long enough for a thread to wake up.
 constexpr std::chrono::microseconds pause_between_folders{200};
 
+// Few enough that a put_ref does not wait long for the lock.
+constexpr std::size_t released_at_once = 64;
+
 std::int64_t wall_clock_ns() {
   auto const since_epoch = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::nanoseconds>(since_epoch).count();
@@ -51,6 +54,38 @@ Result<SweepReport> Collector::sweep() {
   TRY(sweep_objects(marks, written_by_ns, report));
   TRY(sweep_trash(written_by_ns));
   return report;
+}
+
+Result<SweepReport> Collector::release(std::string const& job) {
+  std::lock_guard const one_at_a_time(sweep_mutex_);
+  SweepReport report;
+  auto const pinned = leases_.release(job);
+  if (pinned.empty()) return report;
+  Marks marks;
+  TRY(mark(marks));
+  for (std::size_t first = 0; first < pinned.size(); first += released_at_once) {
+    std::this_thread::sleep_for(pause_between_folders);
+    std::lock_guard const lock(refs_.collector_lock());
+    TRY(mark(marks));
+    auto const last = std::min(first + released_at_once, pinned.size());
+    for (auto index = first; index < last; ++index) {
+      TRY(remove_unless_kept(pinned[index], marks, report));
+    }
+  }
+  return report;
+}
+
+Result<void> Collector::remove_unless_kept(Digest const& digest, Marks const& marks,
+                                           SweepReport& report) {
+  if (leases_.is_pinned(digest, Leases::Clock::now())) return ok();
+  if (!std::ranges::binary_search(marks.lists, digest)) {
+    TRY(auto const was_here, refs_.remove_list(digest));
+    if (was_here) ++report.objects_removed;
+  }
+  if (std::ranges::binary_search(marks.chunks, digest) || !chunks_.has(digest)) return ok();
+  TRY(chunks_.remove(digest));
+  ++report.chunks_removed;
+  return ok();
 }
 
 // Adds what refs reach that were not marked yet. What a ref that is gone reached stays marked.

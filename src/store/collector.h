@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
+#include <string>
 #include <unordered_set>
 #include <vector>
 
@@ -44,6 +45,11 @@ class Collector {
   // unknown, so none is removed until it is put again), internal.
   Result<SweepReport> sweep();
 
+  // Ends a job's lease and removes at once, whatever their age, the chunks and lists that it had
+  // pinned, no ref reaches and no other job has pinned: a store that failed for good gives back the
+  // room it took. Idempotent. Fails: as sweep().
+  Result<SweepReport> release(std::string const& job);
+
  private:
   // What the refs reach, as of one version of them.
   struct Marks {
@@ -55,6 +61,7 @@ class Collector {
   Result<void> mark(Marks& marks) const;
   Result<void> sweep_chunks(Marks& marks, std::int64_t written_by_ns, SweepReport& report);
   Result<void> sweep_objects(Marks& marks, std::int64_t written_by_ns, SweepReport& report);
+  Result<void> remove_unless_kept(Digest const& digest, Marks const& marks, SweepReport& report);
   Result<void> sweep_trash(std::int64_t trashed_by_ns) const;
 
   DataFolder const& folder_;

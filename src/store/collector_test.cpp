@@ -77,6 +77,29 @@ TEST_F(Sweep, TakesWhatARemovedRefLeavesBehind) {
   EXPECT_TRUE(has("shared"));
 }
 
+TEST_F(Sweep, ReleasesWhatAJobThatFailedHadBroughtIn) {
+  store_.put_shard(identity, 7, 0, {"kept"});
+  put_durably("of both");
+  put_durably("nobody's");
+  store_.put_chunk("not synced yet");
+  auto const list = store_.put_list({"loose"});
+  std::vector const mine{sha256("loose"), sha256("kept"), sha256("of both"),
+                         sha256("not synced yet"), list};
+  std::vector const others{sha256("of both")};
+  leases_.pin("failed", mine, Leases::Clock::now());
+  leases_.pin("other", others, Leases::Clock::now());
+  auto const report = collector(grace).release("failed").value();
+  EXPECT_EQ(report.chunks_removed, 2U);
+  EXPECT_EQ(report.objects_removed, 1U);
+  EXPECT_FALSE(has("loose"));
+  EXPECT_FALSE(has("not synced yet"));
+  EXPECT_EQ(kind_of(store_.refs().list_bytes(list)), ErrorKind::not_found);
+  EXPECT_TRUE(has("kept"));
+  EXPECT_TRUE(has("of both"));
+  EXPECT_TRUE(has("nobody's")) << "only what the job had pinned";
+  EXPECT_EQ(collector(grace).release("failed").value().chunks_removed, 0U);
+}
+
 TEST_F(Sweep, KeepsWhatAJobHasPinnedUntilItsLeaseEnds) {
   std::vector const pinned{sha256("loose")};
   leases_.pin("job", pinned, Leases::Clock::now());

@@ -21,6 +21,14 @@ bool Leases::is_pinned(Digest const& digest, Clock::time_point now) const {
   return false;
 }
 
+std::vector<Digest> Leases::release(std::string const& job) {
+  std::lock_guard const lock(mutex_);
+  auto const ended = leases_.extract(job);
+  if (!ended) return {};
+  auto const& digests = ended.mapped().digests;
+  return {digests.begin(), digests.end()};
+}
+
 std::size_t Leases::expire(Clock::time_point now) {
   std::lock_guard const lock(mutex_);
   std::erase_if(leases_, [now](auto const& entry) { return now >= entry.second.ends; });

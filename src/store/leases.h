@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <unordered_set>
+#include <vector>
 
 #include "base/digest.h"
 
@@ -24,6 +25,8 @@ class Leases {
   // Pins `digests` for `job` and renews all the job's pins. An empty span only renews.
   void pin(std::string const& job, std::span<Digest const> digests, Clock::time_point now);
   bool is_pinned(Digest const& digest, Clock::time_point now) const;
+  // Ends the job's lease now; returns what it had pinned.
+  std::vector<Digest> release(std::string const& job);
   // Forgets leases that have ended; returns the number of jobs left.
   std::size_t expire(Clock::time_point now);
 

@@ -59,6 +59,14 @@ Result<Buffer> ObjectStore::get(Digest const& digest) const {
   return bytes;
 }
 
+Result<bool> ObjectStore::remove(Digest const& digest) {
+  std::lock_guard const lock(changes_mutex_);
+  auto const path = path_of(digest);
+  if (!stamp_of(path)) return false;
+  TRY(remove_file(path));
+  return true;
+}
+
 Result<std::uint64_t> ObjectStore::remove_others(std::span<Digest const> kept,
                                                  std::int64_t written_by_ns) {
   std::lock_guard const lock(changes_mutex_);

@@ -35,6 +35,8 @@ class ObjectStore {
   Result<void> put(Digest const& digest, std::span<std::byte const> bytes);
   // Fails: not_found; corrupt: it is moved to quarantine/ and counts as absent from then on.
   Result<Buffer> get(Digest const& digest) const;
+  // Removes one object; returns whether it was here.
+  Result<bool> remove(Digest const& digest);
   // Removes what is not in `kept` (sorted) and was written at or before `written_by_ns`; returns
   // how many. No put comes in between an object's check and its removal.
   Result<std::uint64_t> remove_others(std::span<Digest const> kept, std::int64_t written_by_ns);

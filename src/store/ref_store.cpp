@@ -317,6 +317,10 @@ Result<std::uint64_t> RefStore::remove_other_objects(std::span<Digest const> lis
   return lists_count + manifests_count;
 }
 
+Result<bool> RefStore::remove_list(Digest const& digest) {
+  return state_->lists.remove(digest);
+}
+
 Result<void> RefStore::put_tombstone(Tombstone const& tombstone) {
   // Under the collector's lock, so that no put_ref passes its check meanwhile.
   std::lock_guard const collector_lock(state_->collector_mutex);

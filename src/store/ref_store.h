@@ -106,6 +106,10 @@ class RefStore {
                                              std::span<Digest const> manifests,
                                              std::int64_t written_by_ns);
 
+  // For the collector, which holds its lock. Removes the list of that name; returns whether it was
+  // here.
+  Result<bool> remove_list(Digest const& digest);
+
   // "Forgotten up to this generation": a later one for the same identity replaces it, an earlier
   // one changes nothing. Refs that are here stay until they are removed.
   Result<void> put_tombstone(Tombstone const& tombstone);
