@@ -33,7 +33,10 @@ Result<tcp::endpoint> resolve(asio::any_io_executor executor, HttpServerOptions 
 
 std::vector<std::string> own_names(HttpServerOptions const& options) {
   auto names = options.hosts;
-  names.push_back(options.address);
+  error_code not_an_address;
+  auto const address = asio::ip::make_address(options.address, not_an_address);
+  // "0.0.0.0" means all addresses; as a Host it is nobody's name.
+  if (not_an_address || !address.is_unspecified()) names.push_back(options.address);
   return names;
 }
 

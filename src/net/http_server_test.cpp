@@ -197,6 +197,15 @@ TEST_F(HttpServerTest, FailsWhereThePortIsTaken) {
   });
 }
 
+TEST_F(HttpServerTest, ListensOnAllAddressesButIsNotCalledByThem) {
+  options_.address = "0.0.0.0";
+  run([](HttpProbe& probe) -> Awaitable<void> {
+    EXPECT_EQ(status_of(co_await probe.ask("GET /hello HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")),
+              200u);
+    EXPECT_EQ(status_of(co_await probe.ask("GET /hello HTTP/1.1\r\nHost: 0.0.0.0\r\n\r\n")), 403u);
+  });
+}
+
 TEST_F(HttpServerTest, FailsWhereTheAddressIsNotOurs) {
   options_.address = "192.0.2.1";
   HttpServer server(loop_.executor(), router_, options_);

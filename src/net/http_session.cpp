@@ -184,10 +184,11 @@ Awaitable<void> HttpSession::handle(HttpHandler const* handler, HttpRequest& req
   if (!refusal) {
     auto const handled = co_await (*handler)(request, responder);
     if (handled && responder.is_finished()) co_return;
-    if (handled) {
-      spdlog::error("a handler returned without finishing its answer to {}", request.target_.path);
+    auto error = handled ? fail(ErrorKind::internal, "its handler did not finish the answer")
+                         : handled.error();
+    if (error.kind == ErrorKind::internal) {
+      spdlog::error("{} failed: {}", request.target_.path, error.message);
     }
-    auto error = handled ? fail(ErrorKind::internal, "the server gave no answer") : handled.error();
     // After the first byte of an answer only a broken connection can say that it is not whole.
     if (responder.has_started() || error.kind == ErrorKind::cancelled) co_return;
     refusal = Refusal::of(std::move(error));
