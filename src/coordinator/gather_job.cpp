@@ -226,6 +226,11 @@ Awaitable<Result<void>> GatherJob::fetch_shard(ShardIndex index) {
   auto const& entry = manifest_.shards[index.value];
   auto holders = holders_at(plan_.shards[index.value].holders);
   if (holders.empty()) co_return ok();  // nothing in it, see choose_generation
+  auto const primary = index.value % config_.workers.size();
+  auto const first = holders.front().worker_index;
+  if (first != primary) {  // the survey has found the primary away, or its copy damaged
+    job_->add_line(lines::trying_replica(device(first).rank, index, device(primary).rank));
+  }
   CO_TRY(auto const list, co_await fetch_shard_list(entry.list, holders));
   if (config_.keep_shards) {
     CO_TRY(co_await open_shard_file(index));

@@ -1,5 +1,6 @@
 #include "coordinator/job_lines.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -84,6 +85,7 @@ std::string error(std::string_view message) {
 }
 
 std::string progress(std::uint64_t done, std::uint64_t total, double bytes_per_second) {
+  done = std::min(done, total);  // a chunk on the border of two shards counts for both
   auto const rate = bytes_per_second / static_cast<double>(limits::mib);
   if (bytes_per_second < 1 || done >= total) {
     return fmt::format("  … {} of {} MB", megabytes(done), megabytes(total));

@@ -45,6 +45,7 @@ Awaitable<void> StoreJob::run(std::function<void()> on_committed) {
   if (result.has_value()) result = co_await transfer();
   if (result.has_value()) result = co_await commit();
   if (result.has_error()) {
+    co_await give_back();
     job_->fail_with(result.error());
     co_return;
   }
@@ -262,7 +263,12 @@ Awaitable<Result<std::vector<Digest>>> StoreJob::commit_copy(PlannedCopy copy, W
   CO_TRY(auto const generation, co_await choice_->wait());
   Ref const ref{
       .key = request_.key, .generation = generation, .name = RefName{copy.shard}, .target = list};
-  co_return co_await worker.put_ref(ref);
+  CO_TRY(auto missing, co_await worker.put_ref(ref));
+  // Of the new generation only: the copies of one that was complete before stay.
+  if (missing.empty() && !choice_->repeated()) {
+    committed_refs_.push_back({.worker_index = copy.worker_index, .ref = ref});
+  }
+  co_return missing;
 }
 
 // --- commit ---
@@ -353,6 +359,31 @@ Manifest StoreJob::build_manifest(Generation generation) const {
                                .list = sha256(serialize(*pushes_[index]->list()).span())});
   }
   return manifest;
+}
+
+// A store that no further try can complete leaves nothing behind. One that failed because workers
+// were away does: run again, it moves only what is missing.
+Awaitable<void> StoreJob::give_back() {
+  bool const is_full = std::any_of(copies_.begin(), copies_.end(), [](CopyOutcome const& c) {
+    return c.error && c.error->kind == ErrorKind::exhausted;
+  });
+  if (!is_full && !stopped_for_) co_return;
+  std::vector<Awaitable<void>> tasks;
+  for (auto const holder : holders_) tasks.push_back(give_back_of(holder));
+  co_await run_all(std::move(tasks));
+}
+
+Awaitable<void> StoreJob::give_back_of(std::size_t worker_index) {
+  auto worker = client_of(worker_index);
+  for (auto const& ref : committed_refs_) {
+    if (ref.worker_index != worker_index) continue;
+    std::ignore = co_await worker.delete_ref(ref.ref, services_.coordinator_id, {});  // best effort
+  }
+  auto const released = co_await worker.release();
+  if (released.has_error()) {
+    spdlog::warn("{}: what the failed store sent stays until it is collected: {}",
+                 request_.key.identity(), released.error().message);
+  }
 }
 
 // What a store that was cut off left behind: refs of older generations without a manifest. Their

@@ -47,6 +47,8 @@ class StoreJob {
   Awaitable<Result<void>> transfer();
   Awaitable<Result<void>> commit();
   Awaitable<void> forget_superseded();
+  Awaitable<void> give_back();
+  Awaitable<void> give_back_of(std::size_t worker_index);
 
   Awaitable<void> find_earlier_generations();
   void prepare_pushes();
@@ -87,6 +89,11 @@ class StoreJob {
   std::unique_ptr<ShardPush> header_push_;
   std::optional<TaskGroup> tasks_;
   std::optional<Error> stopped_for_;
+  struct CommittedRef {
+    std::size_t worker_index = 0;
+    Ref ref;
+  };
+  std::vector<CommittedRef> committed_refs_;  // of a generation that is not complete yet
   std::optional<Digest> whole_file_;
   std::size_t headers_failed_ = 0;
   std::optional<Manifest> manifest_;

@@ -220,6 +220,20 @@ Awaitable<Result<void>> WorkerClient::sync() {
   co_return ok();
 }
 
+Awaitable<Result<void>> WorkerClient::release() {
+  HttpCall call;
+  call.method = http::verb::post;
+  call.target = "/gc?release=" + percent_encode(job_);
+  if (!address_.id.empty()) call.target += "&worker=" + percent_encode(address_.id);
+  auto const reply =
+      checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call)));
+  if (!reply) co_return reply.error();
+  if (auto failure = parse_failure(reply.value().text())) {
+    co_return at(address_.endpoint, *failure);
+  }
+  co_return ok();
+}
+
 Awaitable<Result<void>> WorkerClient::put_list(Digest digest, std::span<std::byte const> bytes) {
   auto call = bytes_call(with_query("/shardlists/" + digest.hex(), address_, job_), bytes);
   call.idle_timeout = limits::commit_timeout;

@@ -50,6 +50,8 @@ class WorkerClient {
   // Takes as long as the witnesses read.
   Awaitable<Result<void>> delete_ref(Ref ref, std::string coordinator,
                                      std::vector<WorkerAddress> witnesses);
+  // Ends this job's lease: what only it had brought and no ref reaches is removed at once.
+  Awaitable<Result<void>> release();
   // All pages; of one identity where given.
   Awaitable<Result<InventoryPage>> inventory(std::optional<CheckpointKey> only);
   // The same, after the worker has read all chunks of these refs from its disk.

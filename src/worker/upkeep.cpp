@@ -14,6 +14,11 @@ Awaitable<Result<SweepReport>> sweep_once(Holdings& holdings) {
   co_return co_await holdings.background.run([&] { return holdings.collector->sweep(); });
 }
 
+Awaitable<Result<SweepReport>> release_once(Holdings& holdings, std::string job) {
+  CO_TRY(auto const permit, co_await holdings.sweeps.acquire(1));
+  co_return co_await holdings.offload.run([&] { return holdings.collector->release(job); });
+}
+
 Awaitable<Result<ScrubReport>> scrub_once(Holdings& holdings, std::function<bool()> keep_going) {
   CO_TRY(auto const permit, co_await holdings.scrubs.acquire(1));
   co_return co_await holdings.background.run(

@@ -13,6 +13,8 @@ namespace grove {
 
 // Waits for a running one to end first. Fails: as the collector or scrubber; cancelled.
 Awaitable<Result<SweepReport>> sweep_once(Holdings& holdings);
+// What a job that failed for good had brought in, at once. Fails: as Collector::release.
+Awaitable<Result<SweepReport>> release_once(Holdings& holdings, std::string job);
 // `keep_going` is asked on a pool thread.
 Awaitable<Result<ScrubReport>> scrub_once(Holdings& holdings, std::function<bool()> keep_going);
 

@@ -60,9 +60,12 @@ Awaitable<Result<void>> post_scrub(Holdings& holdings, HttpRequest&, HttpRespond
   co_return co_await answer_long_call(responder, json_document, std::move(work));
 }
 
-Awaitable<Result<void>> post_gc(Holdings& holdings, HttpRequest&, HttpResponder& responder) {
-  LongWork work = [&holdings](LongCall&) -> Awaitable<Result<std::string>> {
-    CO_TRY(auto const report, co_await sweep_once(holdings));
+Awaitable<Result<void>> post_gc(Holdings& holdings, HttpRequest& request,
+                                HttpResponder& responder) {
+  auto const released = request.param("release");
+  LongWork work = [&holdings, &released](LongCall&) -> Awaitable<Result<std::string>> {
+    auto collected = released ? release_once(holdings, *released) : sweep_once(holdings);
+    CO_TRY(auto const report, co_await std::move(collected));
     co_return serialize(report);
   };
   co_return co_await answer_long_call(responder, json_document, std::move(work));
