@@ -3,12 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <exception>
 #include <optional>
 #include <string>
 #include <utility>
-
-#include <nlohmann/json.hpp>
 
 #include "base/limits.h"
 #include "format/header_source.h"
@@ -16,6 +13,8 @@
 
 namespace grove {
 namespace {
+
+constexpr std::string_view metadata_name = "__metadata__";
 
 struct Dtype {
   std::string_view name;
@@ -31,6 +30,12 @@ constexpr std::array<Dtype, 22> dtypes{{
     {"I64", 64},        {"U64", 64},
 }};
 
+std::optional<std::uint64_t> product(std::optional<std::uint64_t> a, std::uint64_t b) {
+  std::uint64_t result = 0;
+  if (!a || __builtin_mul_overflow(*a, b, &result)) return std::nullopt;
+  return result;
+}
+
 // What the header has said of the tensor at hand.
 struct TensorFields {
   Dtype const* dtype = nullptr;
@@ -41,42 +46,69 @@ struct TensorFields {
   std::size_t offsets_count = 0;
 };
 
-std::optional<std::uint64_t> product(std::optional<std::uint64_t> a, std::uint64_t b) {
-  std::uint64_t result = 0;
-  if (!a || __builtin_mul_overflow(*a, b, &result)) return std::nullopt;
-  return result;
-}
-
-// The callbacks of nlohmann's SAX parser; each returns false to end the parse. The parser has made
-// sure that the events are those of well-formed JSON.
-class HeaderParser {
+// A string that comes in parts, of which only the beginning is kept: more than any name that means
+// something to the format has, and more than shown() shows.
+class Beginning {
  public:
-  HeaderParser(HeaderSource const& source, HeaderVisitor& visitor, ErrorKind broken_rule)
-      : source_(source), visitor_(visitor), broken_rule_(broken_rule) {}
+  void append(std::string_view part) {
+    if (bytes_ == 0) kept_.clear();
+    bytes_ += part.size();
+    kept_ += part.substr(0, kept_bytes_max - kept_.size());
+  }
+  // The next part begins a new string.
+  void end() { bytes_ = 0; }
+
+  // Of the string so far.
+  std::uint64_t bytes() const { return bytes_; }
+  std::string_view text() const { return kept_; }
+
+ private:
+  static constexpr std::size_t kept_bytes_max = 128;
+
+  std::string kept_;
+  std::uint64_t bytes_ = 0;
+};
+
+// A number that comes in parts. Only a plain integer that fits 64 bits has a value: "-0" and "1.0"
+// have none.
+class UnsignedInteger {
+ public:
+  // False: the number has no value.
+  bool append(std::string_view part) {
+    for (char const c : part) {
+      if (c < '0' || c > '9') return false;
+      if (__builtin_mul_overflow(value_, std::uint64_t{10}, &value_)) return false;
+      auto const digit = static_cast<std::uint64_t>(c - '0');
+      if (__builtin_add_overflow(value_, digit, &value_)) return false;
+    }
+    return true;
+  }
+  // The value; the next part begins a new number.
+  std::uint64_t end() { return std::exchange(value_, 0); }
+
+ private:
+  std::uint64_t value_ = 0;
+};
+
+class HeaderParser final : public JsonHandler {
+ public:
+  HeaderParser(HeaderVisitor& visitor, ErrorKind broken_rule)
+      : visitor_(visitor), broken_rule_(broken_rule) {}
 
   std::optional<Error> const& error() const { return error_; }
 
-  bool null() {
+  bool begin_object() override;
+  bool key(TextPart part, std::uint64_t end) override;
+  bool end_object() override;
+  bool begin_array() override;
+  bool end_array() override;
+  bool string(TextPart part) override;
+  bool number(TextPart part) override;
+  bool boolean() override { return is_ignored() || refuse_value(); }
+  bool null() override {
     // The reference takes null for "no metadata".
     return is_ignored() || next_ == Next::metadata || refuse_value();
   }
-  bool boolean(bool /*value*/) { return is_ignored() || refuse_value(); }
-  // Negative ones only, "-0" among them; the others are unsigned.
-  bool number_integer(std::int64_t /*value*/) { return is_ignored() || refuse_value(); }
-  // Also integers that do not fit 64 bits.
-  bool number_float(double /*value*/, std::string const& /*text*/) {
-    return is_ignored() || refuse_value();
-  }
-  bool binary(std::vector<std::uint8_t> const& /*value*/) { return refuse_value(); }
-  bool number_unsigned(std::uint64_t value);
-  bool string(std::string& value);
-  bool start_object(std::size_t elements_count);
-  bool key(std::string& key);
-  bool end_object();
-  bool start_array(std::size_t elements_count);
-  bool end_array();
-  bool parse_error(std::size_t position, std::string const& last_token,
-                   std::exception const& error);
 
  private:
   // What the next value is, as its key or its place says.
@@ -96,10 +128,12 @@ class HeaderParser {
   enum class Inside { nothing, header, metadata, tensor };
 
   bool is_ignored() const { return next_ == Next::ignored; }
-  bool enter();
-  bool tensor_key(std::string_view key);
+  bool entry_name(TextPart part, std::uint64_t end);
+  bool metadata_key(TextPart part, std::uint64_t end);
+  bool tensor_key(TextPart part);
+  bool dtype(TextPart part);
   bool finish_tensor();
-  std::string tensor_name() const { return "tensor " + shown(name_); }
+  std::string tensor_name() const { return "tensor " + shown(name_.text()); }
 
   template <typename... Args>
   bool refuse(fmt::format_string<Args...> format, Args&&... args) {
@@ -112,48 +146,21 @@ class HeaderParser {
     return result.has_value();
   }
 
-  HeaderSource const& source_;
   HeaderVisitor& visitor_;
   ErrorKind broken_rule_;
   std::optional<Error> error_;
 
   Next next_ = Next::header;
   Inside inside_ = Inside::nothing;
-  std::size_t depth_ = 0;
   std::size_t ignored_depth_ = 0;
   bool has_metadata_ = false;
-  std::string name_;  // of the tensor, or the metadata key
-  std::uint64_t name_end_ = 0;
+  Beginning name_;  // of the tensor, or the metadata key
+  Beginning word_;  // a tensor's key, or its dtype
+  UnsignedInteger number_;
   TensorFields fields_;
 };
 
-bool HeaderParser::number_unsigned(std::uint64_t value) {
-  if (is_ignored()) return true;
-  if (next_ == Next::dimension) {
-    // From the left and stopped by the first overflow, even where a zero follows: as the reference.
-    fields_.elements_count = product(fields_.elements_count, value);
-    visitor_.dimension(value);
-    return true;
-  }
-  if (next_ == Next::offset && fields_.offsets_count < fields_.offsets.size()) {
-    fields_.offsets[fields_.offsets_count++] = value;
-    return true;
-  }
-  return refuse_value();
-}
-
-bool HeaderParser::string(std::string& value) {
-  if (is_ignored()) return true;
-  if (next_ == Next::metadata_value) return pass_on(visitor_.metadata(name_, value, name_end_));
-  if (next_ != Next::dtype) return refuse_value();
-  auto const* const dtype = std::ranges::find(dtypes, value, &Dtype::name);
-  if (dtype == dtypes.end()) return refuse("{}: unknown dtype {}", tensor_name(), shown(value));
-  fields_.dtype = dtype;
-  return true;
-}
-
-bool HeaderParser::start_object(std::size_t /*elements_count*/) {
-  if (!enter()) return false;
+bool HeaderParser::begin_object() {
   switch (next_) {
     case Next::header:
       inside_ = Inside::header;
@@ -173,42 +180,65 @@ bool HeaderParser::start_object(std::size_t /*elements_count*/) {
   }
 }
 
-bool HeaderParser::key(std::string& key) {
+bool HeaderParser::key(TextPart part, std::uint64_t end) {
   if (ignored_depth_ > 0) return true;
-  if (inside_ == Inside::tensor) return tensor_key(key);
-  name_.swap(key);
-  name_end_ = source_.position();
-  if (inside_ == Inside::metadata) {
-    next_ = Next::metadata_value;
-    return true;
-  }
-  next_ = Next::tensor;
-  if (name_ != "__metadata__") return true;
-  if (has_metadata_) return refuse("__metadata__ appears twice");
-  has_metadata_ = true;
-  next_ = Next::metadata;
-  return true;
+  if (inside_ == Inside::tensor) return tensor_key(part);
+  if (inside_ == Inside::metadata) return metadata_key(part, header_prefix_bytes + end);
+  return entry_name(part, header_prefix_bytes + end);
 }
 
-bool HeaderParser::tensor_key(std::string_view key) {
+bool HeaderParser::entry_name(TextPart part, std::uint64_t end) {
+  std::uint64_t const bytes_before = name_.bytes();
+  name_.append(part.text);
+  bool const may_be_metadata = name_.bytes() <= metadata_name.size();
+  if (!part.is_last && may_be_metadata) return true;
+  if (part.is_last) {
+    name_.end();
+    next_ = Next::tensor;
+    if (name_.text() == metadata_name) {
+      if (std::exchange(has_metadata_, true)) return refuse("__metadata__ appears twice");
+      next_ = Next::metadata;
+      return true;
+    }
+  }
+  if (bytes_before > 0 && bytes_before <= metadata_name.size()) {
+    // Held back until now.
+    TextPart const first{.text = name_.text().substr(0, bytes_before)};
+    if (!pass_on(visitor_.tensor_name(first, end))) return false;
+  }
+  return pass_on(visitor_.tensor_name(part, end));
+}
+
+bool HeaderParser::metadata_key(TextPart part, std::uint64_t end) {
+  name_.append(part.text);
+  if (part.is_last) {
+    name_.end();
+    next_ = Next::metadata_value;
+  }
+  return pass_on(visitor_.metadata_key(part, end));
+}
+
+bool HeaderParser::tensor_key(TextPart part) {
+  word_.append(part.text);
+  if (!part.is_last) return true;
+  word_.end();
   bool is_repeated = false;
-  if (key == "dtype") {
+  if (word_.text() == "dtype") {
     next_ = Next::dtype;
     is_repeated = fields_.dtype != nullptr;
-  } else if (key == "shape") {
+  } else if (word_.text() == "shape") {
     next_ = Next::shape;
     is_repeated = fields_.has_shape;
-  } else if (key == "data_offsets") {
+  } else if (word_.text() == "data_offsets") {
     next_ = Next::offsets;
     is_repeated = fields_.has_offsets;
   } else {
     next_ = Next::ignored;
   }
-  return !is_repeated || refuse("{}: {} appears twice", tensor_name(), key);
+  return !is_repeated || refuse("{}: {} appears twice", tensor_name(), word_.text());
 }
 
 bool HeaderParser::end_object() {
-  --depth_;
   if (ignored_depth_ > 0) {
     --ignored_depth_;
     return true;
@@ -220,13 +250,12 @@ bool HeaderParser::end_object() {
   return true;
 }
 
-bool HeaderParser::start_array(std::size_t /*elements_count*/) {
-  if (!enter()) return false;
+bool HeaderParser::begin_array() {
   switch (next_) {
     case Next::shape:
       next_ = Next::dimension;
       fields_.has_shape = true;
-      return true;
+      return pass_on(visitor_.begin_shape());
     case Next::offsets:
       next_ = Next::offset;
       fields_.has_offsets = true;
@@ -240,27 +269,50 @@ bool HeaderParser::start_array(std::size_t /*elements_count*/) {
 }
 
 bool HeaderParser::end_array() {
-  --depth_;
   if (ignored_depth_ > 0) {
     --ignored_depth_;
     return true;
   }
-  bool const is_short = next_ == Next::offset && fields_.offsets_count < fields_.offsets.size();
-  return !is_short || refuse_value();
+  if (next_ == Next::dimension) return pass_on(visitor_.end_shape());
+  auto const [begin, end] = fields_.offsets;
+  return fields_.offsets_count < fields_.offsets.size()
+             ? refuse_value()
+             : pass_on(visitor_.data_offsets({.begin = begin, .end = end}));
 }
 
-bool HeaderParser::parse_error(std::size_t position, std::string const& /*last_token*/,
-                               std::exception const& error) {
-  // The text behind "last read" is the header's own, and may be as long.
-  std::string_view const what = error.what();
-  bool const is_text = what.substr(0, what.find("; last read")).find("UTF-8") == what.npos;
-  return refuse("the header is not valid {} at byte {}", is_text ? "JSON" : "UTF-8",
-                header_prefix_bytes + position - 1);
+bool HeaderParser::string(TextPart part) {
+  if (is_ignored()) return true;
+  if (next_ == Next::metadata_value) return pass_on(visitor_.metadata_value(part));
+  if (next_ == Next::dtype) return dtype(part);
+  return refuse_value();
 }
 
-bool HeaderParser::enter() {
-  if (++depth_ <= limits::json_depth_max) return true;
-  return refuse("the header is nested deeper than {} levels", limits::json_depth_max);
+bool HeaderParser::dtype(TextPart part) {
+  word_.append(part.text);
+  if (!part.is_last) return true;
+  word_.end();
+  auto const* const known = std::ranges::find(dtypes, word_.text(), &Dtype::name);
+  if (known == dtypes.end()) {
+    return refuse("{}: unknown dtype {}", tensor_name(), shown(word_.text()));
+  }
+  fields_.dtype = known;
+  return pass_on(visitor_.dtype(known->name));
+}
+
+bool HeaderParser::number(TextPart part) {
+  if (is_ignored()) return true;
+  bool const is_one_too_many = fields_.offsets_count == fields_.offsets.size();
+  bool const is_wanted = next_ == Next::dimension || (next_ == Next::offset && !is_one_too_many);
+  if (!is_wanted || !number_.append(part.text)) return refuse_value();
+  if (!part.is_last) return true;
+  std::uint64_t const value = number_.end();
+  if (next_ == Next::offset) {
+    fields_.offsets[fields_.offsets_count++] = value;
+    return true;
+  }
+  // From the left and stopped by the first overflow, even where a zero follows: as the reference.
+  fields_.elements_count = product(fields_.elements_count, value);
+  return pass_on(visitor_.dimension(value));
 }
 
 bool HeaderParser::finish_tensor() {
@@ -280,10 +332,7 @@ bool HeaderParser::finish_tensor() {
     return refuse("{}: data_offsets [{},{}] hold {} bytes, its dtype and shape need {}",
                   tensor_name(), begin, end, end - begin, *bits / 8);
   }
-  return pass_on(visitor_.tensor({.name = name_,
-                                  .dtype = fields_.dtype->name,
-                                  .span = {.begin = begin, .end = end},
-                                  .name_end = name_end_}));
+  return pass_on(visitor_.end_tensor({.begin = begin, .end = end}));
 }
 
 bool HeaderParser::refuse_value() {
@@ -293,7 +342,7 @@ bool HeaderParser::refuse_value() {
     case Next::metadata:
       return refuse("__metadata__ is not an object");
     case Next::metadata_value:
-      return refuse("__metadata__: the value of {} is not a string", shown(name_));
+      return refuse("__metadata__: the value of {} is not a string", shown(name_.text()));
     case Next::tensor:
       return refuse("{}: not an object with dtype, shape and data_offsets", tensor_name());
     case Next::dtype:
@@ -310,6 +359,22 @@ bool HeaderParser::refuse_value() {
   return refuse("the header is not plain JSON");
 }
 
+Error fault_error(JsonFault const& fault, ErrorKind broken_rule) {
+  std::uint64_t const position = header_prefix_bytes + fault.offset;
+  switch (fault.kind) {
+    case JsonFault::Kind::depth:
+      return fail(broken_rule, "the header is nested deeper than {} levels",
+                  limits::json_depth_max);
+    case JsonFault::Kind::exponent:
+      return fail(broken_rule, "the header has a number beyond any use at byte {}", position);
+    case JsonFault::Kind::utf8:
+      return fail(broken_rule, "the header is not valid UTF-8 at byte {}", position);
+    case JsonFault::Kind::syntax:
+      break;
+  }
+  return fail(broken_rule, "the header is not valid JSON at byte {}", position);
+}
+
 }  // namespace
 
 Result<std::uint64_t> visit_header(ByteReader const& reader, std::uint64_t file_bytes,
@@ -317,14 +382,15 @@ Result<std::uint64_t> visit_header(ByteReader const& reader, std::uint64_t file_
   HeaderSource source(reader, broken_rule);
   TRY(auto const json_bytes, source.read_length(file_bytes));
   TRY(visitor.begin(json_bytes));
-  HeaderParser parser(source, visitor, broken_rule);
-  bool const is_parsed =
-      nlohmann::json::sax_parse(HeaderIterator(source), HeaderIterator(), &parser);
-  // First the source's: a stream that breaks off looks like bad JSON to the parser.
-  if (source.error()) return *source.error();
-  if (parser.error()) return *parser.error();
-  GROVE_ASSERT(is_parsed);
-  return json_bytes;
+  HeaderParser header(visitor, broken_rule);
+  JsonParser parser(header, limits::json_depth_max);
+  while (true) {
+    TRY(auto const piece, source.next_piece());
+    bool const is_going_on = piece.empty() ? parser.finish() : parser.write(piece);
+    if (header.error()) return *header.error();
+    if (!is_going_on) return fault_error(*parser.fault(), broken_rule);
+    if (piece.empty()) return json_bytes;
+  }
 }
 
 }  // namespace grove

@@ -1,6 +1,7 @@
 // Takes a .safetensors header apart as a stream and shows each entry to a visitor: what reading
-// the layout and writing a shard's header have in common. A legal header may be 100 MB with
-// millions of tensors, so nothing is kept but the entry at hand.
+// the layout and writing a shard's header have in common. A legal header may be 100 MB, with
+// millions of tensors or all in one string, so nothing of it is kept but the numbers of the tensor
+// at hand and the beginning of its name, for messages.
 // Checked here: every rule that concerns the header's length, its JSON or one entry alone
 // (docs/formats.md#safetensors). Not here: rules between tensors, duplicate names
 // (format/safetensors.cpp). Threads: pure; reader and visitor are called on the caller's thread.
@@ -10,19 +11,14 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "format/json_parser.h"
 #include "format/safetensors.h"
 
 namespace grove {
 
-// One checked tensor. The views live until the visitor returns.
-struct TensorEntry {
-  std::string_view name;
-  std::string_view dtype;  // one of the 22
-  TensorSpan span;
-  std::uint64_t name_end = 0;  // file offset behind the name in the header, for messages
-};
-
 // Called in the header's order. An error ends the visit and is passed on as it is.
+// The `end` of a name is the file offset behind it, for messages; it counts with the last part, and
+// is a bound, a few KB more, where the name has escapes.
 class HeaderVisitor {
  public:
   HeaderVisitor() = default;
@@ -34,13 +30,19 @@ class HeaderVisitor {
   virtual Result<void> begin(std::uint64_t json_bytes) = 0;
 
   virtual Result<void> begin_metadata() = 0;
-  virtual Result<void> metadata(std::string_view key, std::string_view value,
-                                std::uint64_t key_end) = 0;
+  virtual Result<void> metadata_key(TextPart part, std::uint64_t end) = 0;
+  virtual Result<void> metadata_value(TextPart part) = 0;
   virtual Result<void> end_metadata() = 0;
 
-  // The sizes of one tensor's shape, then the tensor itself.
-  virtual void dimension(std::uint64_t size) = 0;
-  virtual Result<void> tensor(TensorEntry const& entry) = 0;
+  // A tensor: its name, then its three fields in the header's order, then its end. Only there it is
+  // known that the three agree.
+  virtual Result<void> tensor_name(TextPart part, std::uint64_t end) = 0;
+  virtual Result<void> dtype(std::string_view name) = 0;  // one of the 22
+  virtual Result<void> begin_shape() = 0;
+  virtual Result<void> dimension(std::uint64_t size) = 0;
+  virtual Result<void> end_shape() = 0;
+  virtual Result<void> data_offsets(TensorSpan span) = 0;
+  virtual Result<void> end_tensor(TensorSpan span) = 0;
 };
 
 // Reads a header from `reader`, which starts at offset 0 of a file of `file_bytes`, and nothing

@@ -126,8 +126,9 @@ TEST(HeaderJson, RefusesAByteOrderMark) {
 
 TEST(HeaderJson, RefusesAZeroByteAndWhatItWouldHide) {
   using namespace std::string_literals;
-  EXPECT_EQ(refusal_of_json("{}\0\0"s), "the header is not valid JSON: it has a zero byte");
-  EXPECT_EQ(refusal_of_json("{}\0{\"t\":1}"s), "the header is not valid JSON: it has a zero byte");
+  EXPECT_EQ(refusal_of_json("{}\0\0"s), "the header is not valid JSON at byte 10");
+  EXPECT_EQ(refusal_of_json("{}\0{\"t\":1}"s), "the header is not valid JSON at byte 10");
+  EXPECT_EQ(refusal_of_json("{\"a\0\":1}"s), "the header is not valid JSON at byte 11");
 }
 
 TEST(HeaderJson, MustBeAnObject) {
@@ -227,6 +228,28 @@ TEST(HeaderTensor, MayHaveOtherFieldsOfAnyKind) {
                      1)
             .has_value())
         << value;
+  }
+}
+
+TEST(HeaderTensor, MayHaveNumbersOfAnySizeInOtherFields) {
+  auto const refusal = [](std::string_view number) {
+    return refusal_of(parse_tensor(
+        fmt::format(R"("dtype":"U8","shape":[1],"data_offsets":[0,1],"x":{})", number), 1));
+  };
+  EXPECT_EQ(refusal("1e400"), "accepted");
+  EXPECT_EQ(refusal(std::string(1000, '9')), "accepted");
+  EXPECT_EQ(refusal("1e9999999999"), "the header has a number beyond any use at byte 75");
+}
+
+TEST(HeaderTensor, MayHaveAnyName) {
+  for (std::size_t const bytes : {0, 1, 11, 12, 13, 127, 128, 129, 5000, 70'000}) {
+    std::string const name(bytes, 'n');
+    std::string const json =
+        fmt::format(R"({{"{}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}}})", name);
+    for (std::size_t const piece_bytes : {1, 5, 4096}) {
+      std::string const header = header_of(json);
+      EXPECT_TRUE(parse_safetensors(reader_of(header, piece_bytes), header.size()).has_value());
+    }
   }
 }
 

@@ -1,11 +1,9 @@
-// The bytes of a .safetensors header as a pair of iterators over a ByteReader, for a JSON parser
-// that asks byte by byte: 64 KiB in memory, however long the header. Threads: pure.
+// The bytes of a .safetensors header, in pieces for a JSON parser: 64 KiB in memory, however long
+// the header. Threads: pure.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
-#include <optional>
 #include <string_view>
 
 #include "base/buffer.h"
@@ -24,19 +22,16 @@ class HeaderSource {
   // Reads the length of the JSON that follows. Fails: the broken rule; the reader's errors.
   Result<std::uint64_t> read_length(std::uint64_t file_bytes);
 
-  // Past the last byte of the JSON, or where reading failed: then error() says why.
-  bool at_end() { return next_ == filled_ && !fill(); }
-  char front() const { return static_cast<char>(buffer_.data()[next_]); }
-  void advance() { ++next_; }
-  // The file offset of front().
-  std::uint64_t position() const { return position_ + next_; }
-  std::optional<Error> const& error() const { return error_; }
+  // The JSON's next bytes, at most JsonParser::piece_bytes_max; none behind its end. They end with
+  // a whole character where the JSON's own end allows. The view lives until the next call.
+  // Fails: the broken rule; the reader's errors.
+  Result<std::string_view> next_piece();
 
  private:
-  bool fill();
-  // False with error() set when the reader fails or the stream ends.
-  bool read_some(std::uint64_t bytes_max);
-  std::optional<std::string_view> refusal_of_buffer() const;
+  // Makes room and reads at least one byte.
+  Result<void> fill();
+  Result<void> read_some(std::uint64_t bytes_max);
+  std::string_view unread() const;
 
   ByteReader const& reader_;
   ErrorKind broken_rule_;
@@ -45,33 +40,6 @@ class HeaderSource {
   std::size_t filled_ = 0;
   std::uint64_t position_ = 0;  // file offset of the buffer's first byte
   std::uint64_t end_ = header_prefix_bytes;
-  std::optional<Error> error_;
-};
-
-// An input iterator; one made without a source is the end.
-class HeaderIterator {
- public:
-  using iterator_category = std::input_iterator_tag;
-  using value_type = char;
-  using difference_type = std::ptrdiff_t;
-  using pointer = char const*;
-  using reference = char;
-
-  HeaderIterator() = default;
-  explicit HeaderIterator(HeaderSource& source) : source_(&source) {}
-
-  char operator*() const { return source_->front(); }
-  HeaderIterator& operator++() {
-    source_->advance();
-    return *this;
-  }
-  friend bool operator==(HeaderIterator const& a, HeaderIterator const& b) {
-    return a.is_at_end() == b.is_at_end();
-  }
-
- private:
-  bool is_at_end() const { return source_ == nullptr || source_->at_end(); }
-  HeaderSource* source_ = nullptr;
 };
 
 }  // namespace grove

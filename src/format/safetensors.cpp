@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -20,27 +21,42 @@ namespace {
 constexpr std::uint64_t tensor_entry_bytes_min = 50;
 constexpr std::uint64_t metadata_entry_bytes_min = 6;
 
+// At so many names, and whenever they have doubled, they are looked through: repeated ones, as
+// short as they can be, would else take 260 MB before the last of them is read.
+constexpr std::size_t names_before_check = 1'000'000;
+
 // The names seen so far, 16 bytes each whatever their length: 96 bits of XXH3 and where the name
 // ends in the header. Two different names with one hash could only make a good file refused, which
 // among 2 million names happens once in 10^16 files; they never make a bad one pass.
 class NameLog {
  public:
+  explicit NameLog(std::string_view what) : what_(what), hash_(XXH3_createState()) {
+    GROVE_ASSERT(hash_ != nullptr);
+    XXH3_128bits_reset(hash_.get());
+  }
+
   void reserve(std::uint64_t names_count_max) { marks_.reserve(names_count_max); }
 
-  void add(std::string_view name, std::uint64_t end) {
-    XXH128_hash_t const hash = XXH3_128bits(name.data(), name.size());
+  Result<void> add(TextPart part, std::uint64_t end) {
+    XXH3_128bits_update(hash_.get(), part.text.data(), part.text.size());
+    if (!part.is_last) return ok();
+    XXH128_hash_t const hash = XXH3_128bits_digest(hash_.get());
+    XXH3_128bits_reset(hash_.get());
     marks_.push_back({.high = hash.high64,
                       .low = static_cast<std::uint32_t>(hash.low64),
                       .end = static_cast<std::uint32_t>(end)});
+    if (marks_.size() < next_check_) return ok();
+    next_check_ *= 2;
+    return check();
   }
 
-  Result<void> check(std::string_view what) {
+  Result<void> check() {
     std::ranges::sort(marks_);
     auto const repeated = std::ranges::adjacent_find(
         marks_, [](Mark const& a, Mark const& b) { return a.high == b.high && a.low == b.low; });
     if (repeated == marks_.end()) return ok();
     return fail(ErrorKind::invalid, "two {} have the same name: before byte {} and before byte {}",
-                what, repeated->end, std::next(repeated)->end);
+                what_, repeated->end, std::next(repeated)->end);
   }
 
  private:
@@ -53,6 +69,13 @@ class NameLog {
   static_assert(sizeof(Mark) == 16);
   static_assert(limits::safetensors_header_bytes_max + header_prefix_bytes < UINT32_MAX);
 
+  struct FreeHash {
+    void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
+  };
+
+  std::string_view what_;
+  std::unique_ptr<XXH3_state_t, FreeHash> hash_;
+  std::size_t next_check_ = names_before_check;
   std::vector<Mark> marks_;
 };
 
@@ -65,29 +88,35 @@ class LayoutBuilder final : public HeaderVisitor {
     return ok();
   }
   Result<void> begin_metadata() override {
-    metadata_keys_.emplace().reserve(json_bytes_ / metadata_entry_bytes_min);
+    metadata_keys_.emplace("entries of __metadata__")
+        .reserve(json_bytes_ / metadata_entry_bytes_min);
     return ok();
   }
-  Result<void> metadata(std::string_view key, std::string_view /*value*/,
-                        std::uint64_t key_end) override {
-    metadata_keys_->add(key, key_end);
-    return ok();
+  Result<void> metadata_key(TextPart part, std::uint64_t end) override {
+    return metadata_keys_->add(part, end);
   }
+  Result<void> metadata_value(TextPart /*part*/) override { return ok(); }
   Result<void> end_metadata() override {
-    TRY(metadata_keys_->check("entries of __metadata__"));
+    TRY(metadata_keys_->check());
     metadata_keys_.reset();
     return ok();
   }
-  void dimension(std::uint64_t /*size*/) override {}
-  Result<void> tensor(TensorEntry const& entry) override {
-    tensors_.push_back(entry.span);
-    names_.add(entry.name, entry.name_end);
+  Result<void> tensor_name(TextPart part, std::uint64_t end) override {
+    return names_.add(part, end);
+  }
+  Result<void> dtype(std::string_view /*name*/) override { return ok(); }
+  Result<void> begin_shape() override { return ok(); }
+  Result<void> dimension(std::uint64_t /*size*/) override { return ok(); }
+  Result<void> end_shape() override { return ok(); }
+  Result<void> data_offsets(TensorSpan /*span*/) override { return ok(); }
+  Result<void> end_tensor(TensorSpan span) override {
+    tensors_.push_back(span);
     return ok();
   }
 
   // The rules between tensors.
   Result<SafetensorsLayout> finish(std::uint64_t file_bytes) {
-    TRY(names_.check("tensors"));
+    TRY(names_.check());
     auto const by_offsets = [](TensorSpan const& a, TensorSpan const& b) {
       return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
     };
@@ -114,7 +143,7 @@ class LayoutBuilder final : public HeaderVisitor {
  private:
   std::uint64_t json_bytes_ = 0;
   std::vector<TensorSpan> tensors_;
-  NameLog names_;
+  NameLog names_{"tensors"};
   std::optional<NameLog> metadata_keys_;
 };
 

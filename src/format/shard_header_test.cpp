@@ -67,6 +67,14 @@ TEST(ShardHeader, LeavesTensorsOfNoSizeOnABorderToTheShardThatBeginsThere) {
   EXPECT_EQ(header.find("z.end"), std::string::npos);
 }
 
+TEST(ShardHeader, HasATensorsFieldsInTheSourcesOrder) {
+  auto const source =
+      source_of(R"({"t":{"shape":[2,1],"x":{"shape":[]},"data_offsets":[0,2],"dtype":"U8"}})", 2);
+  EXPECT_EQ(shard_header(source, {.begin = 0, .end = 2, .is_last_nonempty = true}),
+            R"({"t":{"shape":[2,1],"data_offsets":[0,2],"dtype":"U8"}})"
+            " ");
+}
+
 TEST(ShardHeader, IsTheWholeFilesForItsOnlyShard) {
   auto const header = nlohmann::json::parse(
       shard_header(five_tensors(), {.begin = 0, .end = 24, .is_last_nonempty = true}));
@@ -136,14 +144,23 @@ TEST(ShardHeader, CallsADamagedHeaderCorrupt) {
 }
 
 TEST(ShardHeader, NoticesAHeaderThatChangesBetweenTheTwoReadings) {
-  std::vector<Source> const sources{source_of("{}", 0),
-                                    source_of(R"({"__metadata__":{"a":"b"}})", 0)};
-  std::size_t opened_count = 0;
-  HeaderOpener const opener = [&]() -> Result<ByteReader> {
-    return reader_of(sources[opened_count++].header);
+  auto const refusal = [](std::vector<std::string> const& jsons) {
+    std::vector<Source> const sources{source_of(jsons[0], 0), source_of(jsons[1], 0)};
+    std::size_t opened_count = 0;
+    HeaderOpener const opener = [&]() -> Result<ByteReader> {
+      return reader_of(sources[opened_count++].header);
+    };
+    auto const size = write_shard_header(opener, 1000, {.begin = 0, .end = 1},
+                                         [](auto) -> Result<void> { return ok(); });
+    EXPECT_EQ(size.error().kind, ErrorKind::corrupt);
+    return size.error().message;
   };
-  auto const size = write_shard_header(opener, 1000, {}, [](auto) -> Result<void> { return ok(); });
-  EXPECT_EQ(size.error().kind, ErrorKind::corrupt);
+  EXPECT_EQ(refusal({"{}", R"({"__metadata__":{"a":"b"}})"}),
+            "the header changed while it was read: 2 bytes, then 26");
+  constexpr std::string_view tensors =
+      R"({{"a":{{"dtype":"U8","shape":[1],"data_offsets":[{},{}]}}}})";
+  EXPECT_EQ(refusal({fmt::format(tensors, 0, 1), fmt::format(tensors, 1, 2)}),
+            "the header changed while it was read: at its tensor 1");
 }
 
 TEST(ShardHeader, PassesOnTheErrorsOfOpenerReaderAndSink) {
