@@ -268,8 +268,8 @@ struct DtypeCase {
 class HeaderDtype : public testing::TestWithParam<DtypeCase> {};
 
 TEST_P(HeaderDtype, HasItsOwnWidth) {
-  auto const [name, bits] = GetParam();
-  std::uint64_t const bytes = 24 * bits / 8;
+  std::string_view const name = GetParam().name;
+  std::uint64_t const bytes = 24 * GetParam().bits / 8;
   auto const parse = [&](std::uint64_t end) {
     return parse_tensor(
         fmt::format(R"("dtype":"{}","shape":[4,3,2],"data_offsets":[0,{}])", name, end), end);
