@@ -135,7 +135,7 @@ Awaitable<Result<void>> Api::list_workers(HttpRequest&, HttpResponder& responder
 }
 
 Awaitable<Result<void>> Api::list_jobs(HttpRequest&, HttpResponder& responder) {
-  co_return co_await responder.send_text(200, json_type, jobs_json(jobs_.recent()));
+  co_return co_await responder.send_text(200, json_type, jobs_json(jobs_.recent(), services_.http));
 }
 
 Awaitable<Result<void>> Api::follow_job(HttpRequest& request, HttpResponder& responder) {

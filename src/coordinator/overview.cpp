@@ -155,7 +155,7 @@ Awaitable<std::string> Overview::checkpoints(Config config) {
       .dump();
 }
 
-std::string jobs_json(std::vector<std::shared_ptr<Job>> const& jobs) {
+std::string jobs_json(std::vector<std::shared_ptr<Job>> const& jobs, HttpClient const& http) {
   json rows = json::array();
   for (auto const& job : jobs) {
     auto const rate = job->is_finished() ? 0.0 : job->bytes_per_second();
@@ -175,7 +175,10 @@ std::string jobs_json(std::vector<std::shared_ptr<Job>> const& jobs) {
                  : json(nullptr);
     rows.push_back(std::move(row));
   }
-  return json{{"jobs", std::move(rows)}}.dump();
+  return json{{"jobs", std::move(rows)},
+              {"bytes_sent", http.bytes_sent()},
+              {"bytes_received", http.bytes_received()}}
+      .dump();
 }
 
 }  // namespace grove

@@ -20,11 +20,12 @@ class Overview {
   explicit Overview(Services& services) : services_(services) {}
 
   // {"workers": [{"rank", "host", "ip", "port", "alive", "id", "free_bytes", "total_bytes",
-  //               "reserved_bytes", "copies", "detail"}, …]}
+  //               "reserved_bytes", "version", "copies", "detail"}, …]}
   Awaitable<std::string> workers(Config config);
 
   // {"checkpoints": [{"identity", "key", "generations": [{"generation", "state", "bytes",
-  //   "copies_live", "copies_wanted", "verdict"}, …]}, …], "workers_alive", "workers"}
+  //   "copies_live", "copies_wanted", "verdict", and of complete ones "sha256", "shards",
+  //   "mtime_ns"}, …]}, …], "workers_alive", "workers"}
   // `state` is complete or unfinished; copies are counted over all shards.
   Awaitable<std::string> checkpoints(Config config);
 
@@ -37,7 +38,8 @@ class Overview {
 };
 
 // {"jobs": [{"id", "kind", "identity", "state", "bytes_done", "bytes_total", "bytes_per_second",
-//            "seconds_left", "started_ms", "finished_ms", "lines"}, …]}
-std::string jobs_json(std::vector<std::shared_ptr<Job>> const& jobs);
+//            "seconds_left", "started_ms", "finished_ms", "lines"}, …],
+//  "bytes_sent", "bytes_received"}: bodies exchanged with workers since the start.
+std::string jobs_json(std::vector<std::shared_ptr<Job>> const& jobs, HttpClient const& http);
 
 }  // namespace grove
