@@ -38,7 +38,7 @@ def call(cluster: Cluster, method: str, target: str, **options: object) -> httpx
 
 
 def raw(cluster: Cluster, *pieces: bytes, close_early: bool = False) -> bytes:
-    """Sends bytes as they are and returns all that comes back until the worker closes."""
+    """Sends bytes as they are; returns what comes back until the worker closes or says no more."""
     with socket.create_connection(("127.0.0.1", cluster.ports[RANK]), timeout=20) as link:
         for piece in pieces:
             link.sendall(piece)
@@ -48,8 +48,11 @@ def raw(cluster: Cluster, *pieces: bytes, close_early: bool = False) -> bytes:
         try:
             while piece := link.recv(65536):
                 answer += piece
+                link.settimeout(1)  # a worker that keeps the connection has said all it will
         except ConnectionResetError:
             pass
+        except TimeoutError:
+            assert answer, "neither an answer nor an end of the connection"
         return answer
 
 

@@ -35,6 +35,8 @@ def test_a_merged_file_that_does_not_fit_is_said_before_anything_is_fetched(
     cluster.start()
     path = write(cluster.ckpt_root / "run1/model.safetensors", model(12))
     assert is_done(cluster.store(path))
+    for proxy in cluster.proxies.values():
+        proxy.clear_requests()
     inside = Path(f"/proc/{cluster.coordinator.pid}/root{small}")
     wanted = small / "merged.safetensors"
     message = assert_one_error(cluster.gather(path, output=wanted))

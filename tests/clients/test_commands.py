@@ -82,7 +82,7 @@ def test_the_config_is_looked_up_in_order(grove, tmp_path: Path) -> None:
     environment = {"HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"}
     places = [tmp_path / "named.yaml", tmp_path / "configs/config.yaml",
               tmp_path / "home/.config/grove/config.yaml"]
-    result = grove("ls", env=environment, cwd=tmp_path)
+    result = grove("start", env=environment, cwd=tmp_path)
     said = result.stdout + result.stderr
     assert result.returncode in (1, 2) and "configs/config.yaml" in said and ".config/grove" in said
     for place in reversed(places):  # each one wins over those written before it
@@ -183,11 +183,12 @@ def test_a_worker_refuses_what_is_not_its_folder(make_cluster, tmp_path: Path) -
         return cluster.run("worker", "--rank", str(rank), "--data", str(data), "--port",
                            str(free_port()), *extra)
 
-    # One process per data folder; another rank's folder; an unmounted disk; no such rank.
-    for result, word in ((worker(1, cluster.data(1)), str(cluster.data(1))),
-                         (worker(2, cluster.data(1)), "rank"),
-                         (worker(1, tmp_path / "empty"), "--new"),
-                         (worker(9, tmp_path / "nine", "--new"), "9")):
-        assert result.returncode == 1, result
-        assert word in result.stderr, result
+    def refused(result: subprocess.CompletedProcess, word: str) -> None:
+        assert result.returncode == 1 and word in result.stderr, result
+
+    refused(worker(1, cluster.data(1)), str(cluster.data(1)))  # one process per folder
+    cluster.workers[1].terminate()
+    refused(worker(2, cluster.data(1)), "rank 1")  # another rank's folder
+    refused(worker(1, tmp_path / "empty"), "--new")  # a disk that is not mounted looks like this
+    refused(worker(9, tmp_path / "nine", "--new"), "9")  # no such rank
     assert not (tmp_path / "empty").exists() or not list((tmp_path / "empty").iterdir())

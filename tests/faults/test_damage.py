@@ -108,7 +108,7 @@ def test_one_wrong_address_is_replaced_by_the_replica(make_cluster) -> None:
     cluster = make_cluster()
     versions = Versions(cluster, megabytes=4)
     devices = [cluster.device(rank) for rank in cluster.ranks]
-    devices[1]["port"] = cluster.ports[1]
+    devices[1] |= {"ip": "localhost", "port": cluster.ports[1]}  # where worker 1 is
     cluster.write_config(devices_config={"workers": devices})
     lines = cluster.gather(versions.path)
     assert is_done(lines), "\n".join(lines)

@@ -73,12 +73,3 @@ def test_a_worker_with_a_new_disk_gets_its_copies_back(proxied: Cluster) -> None
     assert is_done(proxied.gather(path))
     assert path.with_name("merged.safetensors").read_bytes() == path.read_bytes()
 
-
-def test_a_superseded_generation_is_forgotten(proxied: Cluster) -> None:
-    path = write(proxied.ckpt_root / "run1/step_1/model.safetensors", model(4))
-    store(proxied, path)
-    path.write_bytes(model(4, seed=2))
-    store(proxied, path)
-    assert len({generation for _, generation, _ in proxied.refs(path)}) == 1
-    [listed] = proxied.get("/checkpoints")["checkpoints"]
-    assert [each["state"] for each in listed["generations"]] == ["complete"]

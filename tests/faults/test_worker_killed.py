@@ -57,7 +57,7 @@ def test_a_worker_that_stays_away_fails_its_own_copies_only(make_cluster) -> Non
         ("1", "0"), ("3", "0"), ("4", "0"), ("3", "1"), ("4", "1"), ("1", "1")}
     assert versions.gathered() == versions.old
     cluster.start_worker(2)
-    versions.store_the_rest()
+    versions.store_the_rest(killed_rank=2)
 
 
 def test_a_worker_that_hangs_and_wakes_completes_the_store(make_cluster) -> None:

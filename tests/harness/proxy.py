@@ -34,6 +34,7 @@ class Rule:
     cut_after_bytes: int | None = None  # of the body; None: this rule holds, and does not cut
     answer_cut_after_bytes: int | None = None
     seen: int = 0
+    is_over: bool = False
     reached: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
 
@@ -42,8 +43,9 @@ class Rule:
         self.released.set()
 
     def drop(self) -> None:
-        """Cuts the held requests' connections: the worker never sees them."""
+        """Cuts the held requests' connections: the worker never sees them. Later ones pass."""
         self.cut_after_bytes = 0
+        self.is_over = True
         self.released.set()
 
     def wait_reached(self, seconds: float = 30) -> None:
@@ -125,7 +127,7 @@ class Proxy:
         with self._lock:
             self.requests.append(request)
             for rule in self._rules:
-                if not re.search(rule.pattern, request.line):
+                if rule.is_over or not re.search(rule.pattern, request.line):
                     continue
                 rule.seen += 1
                 if rule.skip < rule.seen <= rule.skip + rule.times:

@@ -47,9 +47,10 @@ class Versions:
         return {(rank, request.target.split("?")[0]) for rank, proxy in self.cluster.proxies.items()
                 for request in proxy.matching(r"^PUT /chunks/") if request.status == 204}
 
-    def store_the_rest(self) -> None:
-        """A second run completes, and moves only what was missing."""
-        before = self.acknowledged()
+    def store_the_rest(self, killed_rank: int | None = None) -> None:
+        """A second run completes, and moves only what was missing. A killed worker has lost what it
+        had acknowledged but not yet been asked to make durable."""
+        before = {(rank, chunk) for rank, chunk in self.acknowledged() if rank != killed_rank}
         for proxy in self.cluster.proxies.values():
             proxy.clear_requests()
         lines = self.cluster.store(self.path)
