@@ -53,7 +53,7 @@ Awaitable<Result<void>> get_chunk(Holdings& holdings, HttpRequest& request,
 
 Awaitable<Result<void>> post_sync(Holdings& holdings, HttpRequest&, HttpResponder& responder) {
   LongWork work = [&holdings](LongCall&) -> Awaitable<Result<std::string>> {
-    auto const synced = co_await holdings.offload.run([&] { return holdings.chunks.sync(); });
+    auto const synced = co_await holdings.commits.run([&] { return holdings.chunks.sync(); });
     if (!synced) {
       holdings.check_store(synced.error());
       co_return synced.error();

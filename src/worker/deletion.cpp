@@ -83,7 +83,7 @@ Awaitable<Result<void>> ask_witnesses(Holdings& holdings, Ref ref,
 }
 
 Awaitable<Result<void>> remove(Holdings& holdings, Ref ref, std::string coordinator) {
-  CO_TRY(co_await holdings.offload.run(
+  CO_TRY(co_await holdings.commits.run(
       [&] { return holdings.refs->remove_ref(ref.key, ref.generation, ref.name); }));
   holdings.last_deletion = {coordinator, Clock::now()};
   spdlog::info("deleted {} of {} generation {} for coordinator {}", ref.name.text(),

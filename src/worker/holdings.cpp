@@ -12,6 +12,8 @@ namespace grove {
 namespace {
 
 constexpr std::size_t background_threads_count = 3;
+// One that syncs chunks, one that writes what names them.
+constexpr std::size_t commits_threads_count = 2;
 
 std::size_t offload_threads_count() {
   return std::max<std::size_t>(2, std::thread::hardware_concurrency());
@@ -41,6 +43,7 @@ Holdings::Holdings(asio::any_io_executor worker_executor, WorkerOptions options,
       scrubs(executor, 1),
       proofs(executor, 1),
       background(background_threads_count),
+      commits(commits_threads_count),
       offload(offload_threads_count()) {}
 
 Result<std::unique_ptr<Holdings>> Holdings::open(asio::any_io_executor executor,

@@ -91,10 +91,11 @@ struct Holdings {
   };
   std::optional<LastDeletion> last_deletion;
 
-  // Last, since their work uses the others. What takes minutes has threads of its own, one for each
-  // of the three above, so that it never keeps a call waiting.
+  // Last, since their work uses the others. What waits for the disk to sync, and what takes minutes
+  // (the three above), has threads of its own: reads, and /health, go on beside it.
   Offload background;
-  Offload offload;
+  Offload commits;
+  Offload offload;  // all other blocking work
 };
 
 // The entry of `rank` among the workers; nullptr where there is none.

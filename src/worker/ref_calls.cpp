@@ -29,7 +29,7 @@ Awaitable<Result<void>> put_list(Holdings& holdings, HttpRequest& request,
   CO_TRY(auto const body, co_await request.read_body(limits::list_bytes_max));
   pin(holdings, request, {&digest, 1});
   auto kept =
-      co_await holdings.offload.run([&] { return holdings.refs->put_list(digest, body.span()); });
+      co_await holdings.commits.run([&] { return holdings.refs->put_list(digest, body.span()); });
   co_return co_await done_or_failed(holdings, std::move(kept), responder);
 }
 
@@ -48,7 +48,7 @@ Awaitable<Result<void>> put_manifest(Holdings& holdings, HttpRequest& request,
   CO_TRY(auto const digest, digest_argument(request, 0));
   CO_TRY(auto const body, co_await request.read_body(limits::manifest_bytes_max));
   pin(holdings, request, {&digest, 1});
-  auto kept = co_await holdings.offload.run(
+  auto kept = co_await holdings.commits.run(
       [&] { return holdings.refs->put_manifest(digest, body.span()); });
   co_return co_await done_or_failed(holdings, std::move(kept), responder);
 }
@@ -66,7 +66,7 @@ Awaitable<Result<void>> put_ref(Holdings& holdings, HttpRequest& request,
   CO_TRY(auto ref, ref_arguments(request));
   CO_TRY(auto const body, co_await request.read_body(limits::json_body_bytes_max));
   CO_TRY(ref.target, parse_ref_target(text_of(body)));
-  auto put = co_await holdings.offload.run([&] { return holdings.refs->put_ref(ref); });
+  auto put = co_await holdings.commits.run([&] { return holdings.refs->put_ref(ref); });
   if (!put) {
     holdings.check_store(put.error());
     co_return put.error();
@@ -86,7 +86,7 @@ Awaitable<Result<void>> put_tombstone(Holdings& holdings, HttpRequest& request,
   CO_TRY(auto const body, co_await request.read_body(limits::json_body_bytes_max));
   CO_TRY(auto const tombstone, parse_tombstone_body(std::move(key), text_of(body)));
   auto kept =
-      co_await holdings.offload.run([&] { return holdings.refs->put_tombstone(tombstone); });
+      co_await holdings.commits.run([&] { return holdings.refs->put_tombstone(tombstone); });
   co_return co_await done_or_failed(holdings, std::move(kept), responder);
 }
 
@@ -94,7 +94,7 @@ Awaitable<Result<void>> put_expected(Holdings& holdings, HttpRequest& request,
                                      HttpResponder& responder) {
   CO_TRY(auto const body, co_await request.read_body(limits::json_body_bytes_max));
   auto kept =
-      co_await holdings.offload.run([&] { return holdings.refs->put_expected(body.span()); });
+      co_await holdings.commits.run([&] { return holdings.refs->put_expected(body.span()); });
   co_return co_await done_or_failed(holdings, std::move(kept), responder);
 }
 

@@ -16,7 +16,7 @@ Awaitable<Result<SweepReport>> sweep_once(Holdings& holdings) {
 
 Awaitable<Result<SweepReport>> release_once(Holdings& holdings, std::string job) {
   CO_TRY(auto const permit, co_await holdings.sweeps.acquire(1));
-  co_return co_await holdings.offload.run([&] { return holdings.collector->release(job); });
+  co_return co_await holdings.background.run([&] { return holdings.collector->release(job); });
 }
 
 Awaitable<Result<ScrubReport>> scrub_once(Holdings& holdings, std::function<bool()> keep_going) {
