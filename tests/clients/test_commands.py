@@ -143,31 +143,48 @@ def listens(port: int) -> bool:
 
 
 def test_local_start_needs_no_other_set_up(tmp_path: Path) -> None:
-    """grove start --local 3: config, workers and API from one command."""
-    data = tmp_path / "data"
-    local = Process("local", [str(GROVE), "start", "--local", "3", "--data", str(data)],
-                    tmp_path / "local.log", {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"})
+    """grove start --local 3: config, workers and API from one command. It is started once for its
+    config, whose ports are then changed to free ones, as a user may, and once more."""
+    data, environment = tmp_path / "data", {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    command = [str(GROVE), "start", "--local", "3", "--data", str(data)]
+    config = data / "config.yaml"
+    first = Process("local", command, tmp_path / "first.log", environment)
     try:
-        local.wait_for_log(r"API listening on http://127\.0\.0\.1:(\d+)")
-        config = data / "config.yaml"
         wait_until(config.exists, "the config is written")
-        root = next(line.split(":", 1)[1].strip().strip("'\"")
-                    for line in config.read_text().splitlines() if line.startswith("ckpt_root:"))
-        path = write(Path(root.replace("~", str(tmp_path))) / "run1/step_1/model.safetensors", model(2))
-        for command in ("store", "gather"):
-            result = subprocess.run([str(GROVE), command, "--config", str(config), "--ckpt-path",
+        first.terminate()
+    finally:
+        first.kill()
+    text, api_port = config.read_text(), free_port()
+    for usual in ("5001", "5002", "5003"):
+        text = text.replace(f"port: {usual}", f"port: {free_port()}")
+    config.write_text(text + f"\napi:\n  port: {api_port}\n")
+    local = Process("local", command, tmp_path / "second.log", environment)
+    try:
+        local.wait_for_log(rf"API listening on http://127\.0\.0\.1:{api_port}")
+        for rank in (1, 2, 3):
+            local.wait_for_log(rf"worker {rank} listening on")
+        path = write(tmp_path / "checkpoints/run1/step_1/model.safetensors", model(2))
+        for verb in ("store", "gather"):
+            result = subprocess.run([str(GROVE), verb, "--config", str(config), "--ckpt-path",
                                      str(path)], text=True, capture_output=True, timeout=60,
                                     check=False)
             assert result.returncode == 0, result
         assert path.with_name("merged.safetensors").read_bytes() == path.read_bytes()
-        children = {int(each) for each in Path(
-            f"/proc/{local.pid}/task/{local.pid}/children").read_text().split()}
+        children = [int(each) for each in Path(
+            f"/proc/{local.pid}/task/{local.pid}/children").read_text().split()]
         assert len(children) == 3
-        assert local.terminate() in (0, 130)
-        for child in children:
-            wait_until(lambda: not Path(f"/proc/{child}").exists(), "the workers end with it")
+        local.kill()  # its workers must not outlive it, however it ends
+        wait_until(lambda: not any(map(is_running, children)), "the workers end with it")
     finally:
         local.kill()
+
+
+def is_running(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    try:
+        return status.read_text().rsplit(") ", 1)[1][0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_a_port_in_use_is_said(make_cluster) -> None:

@@ -55,6 +55,29 @@ def test_a_damaged_chunk_is_stored_again_by_the_next_store(make_cluster) -> None
     assert versions.gathered() == versions.old
 
 
+def test_garbage_in_a_data_folder_is_set_aside_at_start(make_cluster) -> None:
+    cluster = make_cluster()
+    versions = Versions(cluster, megabytes=4)
+    cluster.workers[1].terminate()
+    data = cluster.data(1)
+    ref = sorted(data.glob("refs/*/*/0.json"))[0]
+    ref.write_bytes(b"{garbage")
+    write(ref.with_name("7.json.bak"), b"x")
+    write(data / "chunks/zz/x", b"x")
+    write(data / "chunks/ab/no_digest", b"")
+    write(data / "manifests/junk", b"")
+    write(data / "tmp/left/over", b"x")
+    cluster.start_worker(1)
+    assert not list(data.glob("tmp/*"))
+    lines = cluster.gather(versions.path)
+    assert is_done(lines) and only(lines, "replica")["primary"] == "1", lines
+    assert versions.merged.read_bytes() == versions.old
+    versions.path.write_bytes(versions.old)
+    assert is_done(cluster.store(versions.path))  # mends the lost ref
+    cluster.workers[2].kill()
+    assert versions.gathered() == versions.old
+
+
 def test_the_newest_generation_lost_names_the_older_and_never_gives_it_silently(
         make_cluster) -> None:
     cluster = make_cluster(generations=2)

@@ -1,6 +1,7 @@
 """Every valid file comes back byte for byte, header included, also when the original is gone; and
 every shard, by itself, is a valid .safetensors file."""
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -154,6 +155,30 @@ def test_n_chunks_may_differ_from_the_number_of_workers(make_cluster) -> None:
         assert_shards_are_the_checkpoint(exported_shards(cluster, path, count),
                                          path.with_name("merged.safetensors"))
         cluster.coordinator.terminate()
+
+
+def test_the_ring_may_change_between_two_stores(make_cluster) -> None:
+    cluster = make_cluster(workers=5)
+    path = write(cluster.ckpt_root / "run1/step_1/model.safetensors", model(3))
+    store(cluster, path)
+    devices = [cluster.device(rank) for rank in (5, 3, 2)]  # fewer, and in another order
+    for changes in ({"n_chunks": 3}, {"num_workers": 3, "devices_config": {"workers": devices}},
+                    {"n_chunks": 6}, {"redundancy": 3}):
+        cluster.write_config(**changes)
+        assert gather(cluster, path).read_bytes() == path.read_bytes(), changes
+        store(cluster, path)
+        assert gather(cluster, path).read_bytes() == path.read_bytes(), changes
+    cluster.workers[5].kill()
+    cluster.workers[3].kill()  # three copies
+    assert gather(cluster, path).read_bytes() == path.read_bytes()
+
+
+def test_a_folder_that_is_gone_is_made_again(shared_cluster: Cluster) -> None:
+    path = write(shared_cluster.ckpt_root / "gone/deep/step_1/model.safetensors", model(1))
+    content = path.read_bytes()
+    store(shared_cluster, path)
+    shutil.rmtree(shared_cluster.ckpt_root / "gone")
+    assert gather(shared_cluster, path).read_bytes() == content
 
 
 @pytest.mark.parametrize("copies", [1, 3, 4])
