@@ -1,6 +1,6 @@
 #include "coordinator/gather_output.h"
 
-#include <algorithm>
+#include <system_error>
 
 #include "base/file.h"
 #include "transfer/checkpoint_writer.h"
@@ -16,6 +16,9 @@ Result<bool> has_sibling(fs::path const& folder, CheckpointKey const& key,
   for (auto const& name : names) {
     if (name == key.file_name() || name.starts_with('.')) continue;
     if (fs::path(name).extension() != fs::path(key.file_name()).extension()) continue;
+    // Beside a checkpoint without an extension lie the folders of other runs.
+    std::error_code unreadable;
+    if (fs::is_directory(folder / name, unreadable)) continue;
     TRY(auto const existing,
         inspect_existing(folder / name, manifest.file_bytes, manifest.mtime_ns));
     if (existing == ExistingFile::foreign) return true;

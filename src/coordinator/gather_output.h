@@ -23,8 +23,8 @@ ExtensionUse extension_use_on_workers(CheckpointKey const& key, ClusterView cons
 Result<std::filesystem::path> default_output(Config const& config, CheckpointRequest const& request,
                                              ExtensionUse use_on_workers, Manifest const& manifest);
 
-// A path that the user chose: absolute, in a folder that exists, and free or grove's own.
-// Fails: conflict, invalid, not_found.
+// A path that the user chose: absolute, and free or grove's own. Whether its folder exists is told
+// by the CheckpointWriter. Fails: conflict, invalid.
 Result<std::filesystem::path> check_output(std::filesystem::path const& output,
                                            Manifest const& manifest);
 
