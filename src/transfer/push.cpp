@@ -17,16 +17,16 @@ Error cancelled() {
 }  // namespace
 
 Awaitable<Result<void>> with_retries(std::function<Awaitable<Result<void>>()> attempt,
-                                     std::function<void(RetryNotice const&)> on_retry) {
+                                     std::function<void(RetryNotice const&)> on_retry,
+                                     std::span<std::chrono::seconds const> delays) {
   for (std::size_t retry = 1;; ++retry) {
     Result<void> result = co_await attempt();
     bool const stopped = co_await is_cancelled();
     if (stopped) co_return cancelled();
-    if (result.has_value() || !is_retryable(result.error().kind) ||
-        retry > limits::retry_delays.size()) {
+    if (result.has_value() || !is_retryable(result.error().kind) || retry > delays.size()) {
       co_return result;
     }
-    auto const delay = limits::retry_delays[retry - 1];
+    auto const delay = delays[retry - 1];
     on_retry(RetryNotice{retry, delay, std::move(result).error()});
     bool const rested = co_await sleep_for(delay);
     if (!rested) co_return cancelled();

@@ -12,11 +12,13 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "format/manifest.h"
 #include "net/asio.h"
 #include "net/task_group.h"
@@ -45,11 +47,14 @@ struct PushEvents {
 using CommitCopy = std::function<Awaitable<Result<std::vector<Digest>>>(
     std::size_t copy, WorkerClient& worker, Digest list)>;
 
-// Runs `attempt` up to 1 + retry_delays.size() times while its error is retryable. The error of a
-// try that will be repeated goes to `on_retry`; the last one is returned.
+// Runs `attempt` once, and again after each of `delays` (which must outlive the call) while its
+// error is retryable. The error of a try that will be repeated goes to `on_retry`; the last one is
+// returned.
 // Fails: as the attempt; cancelled.
-Awaitable<Result<void>> with_retries(std::function<Awaitable<Result<void>>()> attempt,
-                                     std::function<void(RetryNotice const&)> on_retry);
+Awaitable<Result<void>> with_retries(
+    std::function<Awaitable<Result<void>>()> attempt,
+    std::function<void(RetryNotice const&)> on_retry,
+    std::span<std::chrono::seconds const> delays = limits::retry_delays);
 
 class ShardPush {
  public:
