@@ -1,4 +1,7 @@
 // grove: parse the command and run it. Wiring only; what a command does is in src/cli/.
+#include <sys/resource.h>
+
+#include <tuple>
 #include <variant>
 
 #include <malloc.h>
@@ -14,6 +17,15 @@ namespace {
 void bound_memory() {
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
   mallopt(M_ARENA_MAX, 2);
+}
+
+// A store of many shards keeps several connections to each worker; the soft limit is for programs
+// that use select().
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  std::ignore = setrlimit(RLIMIT_NOFILE, &limit);  // the old limit works too, for fewer shards
 }
 
 struct RunCommand {
@@ -32,6 +44,7 @@ struct RunCommand {
 
 int main(int argc, char** argv) {
   bound_memory();
+  raise_descriptor_limit();
   grove::set_up_logs();
   auto parsed = grove::parse_options(argc, argv);
   if (auto const* status = std::get_if<int>(&parsed)) return *status;

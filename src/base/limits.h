@@ -44,10 +44,12 @@ inline constexpr std::uint64_t manifest_bytes_max = 4 * mib;
 inline constexpr std::uint64_t ref_bytes_max = 64 * kib;
 
 // --- transfer ---
-inline constexpr std::uint64_t window_bytes_max = 16 * mib;   // acknowledged, then pulled
-inline constexpr std::uint64_t sync_bytes_max = 64 * mib;     // made durable at least this often
+inline constexpr std::uint64_t window_bytes_max = 16 * mib;  // acknowledged, then pulled
+inline constexpr std::uint64_t sync_bytes_max = 64 * mib;    // made durable at least this often
 inline constexpr std::uint64_t job_buffers_bytes_max = 96 * mib;  // all chunk buffers of all jobs
-inline constexpr std::size_t sends_in_flight_max = 4;         // chunks at once to one worker
+// Chunks at once to one copy. Two keep a link busy; with more, each of them would move so slowly
+// on a 100 Mb/s link that a body waiting for a worker's room would pass for a dead one.
+inline constexpr std::size_t sends_in_flight_max = 2;
 inline constexpr std::size_t digests_per_call_max = 4096;
 static_assert(window_bytes_max >= chunk_bytes_max);
 static_assert(job_buffers_bytes_max >= 2 * window_bytes_max);
@@ -56,8 +58,8 @@ static_assert(job_buffers_bytes_max >= 2 * window_bytes_max);
 inline constexpr std::array<std::chrono::seconds, 6> retry_delays{1s, 2s, 4s, 8s, 16s, 32s};
 
 // --- a worker's memory: chunk bodies held at once; with 4 MiB each, far below its 128 MiB ---
-inline constexpr std::size_t worker_bodies_max = 10;
-inline constexpr std::size_t pulls_in_flight_max = 4;
+inline constexpr std::size_t worker_bodies_max = 20;
+inline constexpr std::size_t pulls_in_flight_max = 2;
 // Chunks put and not yet made durable, each an open file; at this many a put makes them durable.
 inline constexpr std::size_t pending_chunks_max = 256;
 
@@ -66,7 +68,11 @@ inline constexpr std::uint64_t config_bytes_max = 1 * mib;
 
 // --- network ---
 inline constexpr std::chrono::milliseconds connect_timeout = 4s;
-inline constexpr std::chrono::milliseconds idle_timeout = 4s;      // no byte for this long
+inline constexpr std::chrono::milliseconds idle_timeout = 4s;  // no byte for this long
+// What the kernel may hold back of one connection. Its own limit grows to 4 MiB, a whole chunk:
+// that much "sent" while nothing has crossed a slow link yet looks like a peer that does not
+// answer.
+inline constexpr int send_buffer_bytes = 256 * 1024;
 inline constexpr std::chrono::milliseconds commit_timeout = 30s;   // PUT /refs: a slow disk's fsync
 inline constexpr std::chrono::milliseconds heartbeat_period = 1s;  // while a long call works
 inline constexpr std::chrono::milliseconds keep_alive_timeout = 60s;  // an idle server connection
@@ -79,7 +85,7 @@ inline constexpr std::chrono::milliseconds progress_period = 5s;
 static_assert(heartbeat_period * 2 < idle_timeout);
 
 // --- a worker's upkeep ---
-inline constexpr std::chrono::seconds lease_period = 10min;       // renewed by any call of the job
+inline constexpr std::chrono::seconds lease_period = 10min;  // renewed by any call of the job
 inline constexpr std::chrono::seconds collection_grace = 24h;
 inline constexpr std::chrono::seconds collection_period = 1h;
 

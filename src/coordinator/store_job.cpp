@@ -22,6 +22,8 @@ using namespace std::chrono_literals;
 // The kernel stamps files with a clock that ticks every 1 to 10 ms: two writes within one tick look
 // alike. So a file is looked at only when its last change lies a few ticks back.
 constexpr std::chrono::milliseconds timestamp_step = 40ms;
+// A file that is still being written after this many steps is reported, not waited for.
+constexpr int settle_tries_max = 50;
 
 bool is_fresh(FileStamp const& stamp) {
   auto const now = std::chrono::system_clock::now().time_since_epoch();
@@ -60,10 +62,11 @@ Awaitable<Result<void>> StoreJob::open_request() {
   auto opened = co_await services_.offload.run([&]() -> Result<std::pair<File, FileStamp>> {
     TRY(auto file, File::open_beneath(config_.ckpt_root, request_.relative));
     TRY(auto stamp, file.stamp());
-    if (is_fresh(stamp)) {
+    for (int tries = 0; is_fresh(stamp) && tries < settle_tries_max; ++tries) {
       std::this_thread::sleep_for(timestamp_step);
       TRY(stamp, file.stamp());
     }
+    if (is_fresh(stamp)) return changed_while_stored(request_.path);
     file.will_read_in_order();
     return std::pair{std::move(file), stamp};
   });
@@ -124,17 +127,18 @@ Awaitable<void> StoreJob::find_earlier_generations() {
   auto const known = generations_of(request_.key, before_.inventories);
   std::optional<Generation> newest_known;
   std::optional<Manifest> newest_complete;
+  for (auto const& tombstone : before_.tombstones) {
+    if (tombstone.key != request_.key) continue;
+    newest_known = std::max(newest_known, std::optional(tombstone.up_to));
+  }
+  auto const forgotten = newest_known;
   for (auto const& generation : known) {
-    if (!newest_known) newest_known = generation.generation;
-    if (generation.manifests.empty()) continue;
+    newest_known = std::max(newest_known, std::optional(generation.generation));
+    // What was forgotten on purpose is not taken up again: this store is a new one.
+    if (generation.manifests.empty() || generation.generation <= forgotten) continue;
     auto manifest = co_await fetch_manifest(services_, config_, generation);
     if (manifest.has_value()) newest_complete = std::move(manifest).value();
     break;
-  }
-  for (auto const& tombstone : before_.tombstones) {
-    if (tombstone.key == request_.key && (!newest_known || tombstone.up_to > *newest_known)) {
-      newest_known = tombstone.up_to;
-    }
   }
   choice_.emplace(services_.executor, plan_, std::move(newest_complete),
                   next_generation(newest_known));
@@ -204,11 +208,12 @@ Awaitable<Result<void>> StoreJob::transfer() {
   if (failed > 0) {
     co_return fail(ErrorKind::unavailable, "{}", lines::sends_failed(failed, copies_.size()));
   }
-  if (headers_failed_ > 0) {
-    co_return fail(ErrorKind::unavailable, "the header could not be sent to {} of {} workers",
-                   headers_failed_, holders_.size());
+  if (header_errors_.empty()) co_return ok();
+  for (auto const& failure : header_errors_) {
+    job_->add_line(lines::gave_up(device(failure.worker_index).rank, failure.error.message, 0));
   }
-  co_return ok();
+  co_return fail(ErrorKind::unavailable, "the header could not be sent to {} of {} workers",
+                 header_errors_.size(), holders_.size());
 }
 
 Awaitable<void> StoreJob::send_copy(std::size_t index) {
@@ -234,14 +239,18 @@ Awaitable<void> StoreJob::send_copy(std::size_t index) {
   if (!all_failed) co_return;
   // Copies of the other shards may be waiting to learn whether this file's content is new.
   auto const read = co_await push.complete_list();
-  if (read.has_error()) stop_for(read.error());
+  if (read.has_error() && read.error().kind != ErrorKind::cancelled) stop_for(read.error());
 }
 
 Awaitable<void> StoreJob::send_header(std::size_t index) {
   auto result = co_await header_push_->run_copy(index);
   if (result.has_value()) co_return;
   if (header_push_->source_error()) stop_for(*header_push_->source_error());
-  ++headers_failed_;
+  header_errors_.push_back({.worker_index = holders_[index], .error = result.error()});
+  if (header_errors_.size() < holders_.size() || stopped_for_) co_return;
+  // Nobody read it, and the copies may be waiting to learn whether this file's content is new.
+  auto const read = co_await header_push_->complete_list();
+  if (read.has_error() && read.error().kind != ErrorKind::cancelled) stop_for(read.error());
 }
 
 Awaitable<void> StoreJob::hash_whole_file() {
@@ -280,43 +289,55 @@ Awaitable<Result<void>> StoreJob::commit() {
   auto const bytes = std::as_bytes(std::span(text));
   auto const digest = sha256(text);
   auto const lacking = co_await on_each_holder(
-      [&](WorkerClient& worker) { return worker.put_manifest(digest, bytes); });
+      [&](std::size_t, WorkerClient& worker) { return worker.put_manifest(digest, bytes); });
   if (lacking > 0) {
     co_return fail(ErrorKind::unavailable, "the manifest could not be sent to {} of {} workers",
                    lacking, holders_.size());
   }
   CO_TRY(co_await check_unchanged());
   Ref const ref{.key = request_.key, .generation = generation, .name = RefName{}, .target = digest};
-  auto const uncommitted =
-      co_await on_each_holder([&ref](WorkerClient& worker) -> Awaitable<Result<void>> {
-        CO_TRY(auto const missing, co_await worker.put_ref(ref));
+  auto const uncommitted = co_await on_each_holder(
+      [this, &ref](std::size_t holder, WorkerClient& worker) -> Awaitable<Result<void>> {
+        CO_TRY(auto missing, co_await worker.put_ref(ref));
+        if (missing.empty()) co_return ok();
+        CO_TRY(co_await header_push_->push_missing(holder, std::move(missing)));
+        CO_TRY(missing, co_await worker.put_ref(ref));
         if (missing.empty()) co_return ok();
         co_return fail(ErrorKind::internal, "{}: lost {} chunks of the header; check its disk",
                        worker.address().endpoint.text(), missing.size());
       });
   // Every copy is durable by now. As many manifests as copies keep the promise; fewer do not.
-  if (holders_.size() - uncommitted < config_.redundancy) {
-    co_return fail(ErrorKind::unavailable,
-                   "the manifest could not be committed on {} of {} workers", uncommitted,
-                   holders_.size());
-  }
-  co_return ok();
+  if (holders_.size() - uncommitted >= config_.redundancy) co_return ok();
+  co_return fail(
+      ErrorKind::unavailable, "the manifest could not be committed on {} of {} workers{}",
+      uncommitted, holders_.size(),
+      uncommitted < holders_.size()
+          ? fmt::format("; a gather may give generation {} already: store again", generation.value)
+          : std::string());
 }
 
 Awaitable<std::size_t> StoreJob::on_each_holder(HolderCall call) {
   std::size_t failed_count = 0;
   std::vector<Awaitable<void>> tasks;
-  for (auto const holder : holders_) tasks.push_back(on_holder(holder, call, failed_count));
+  for (std::size_t holder = 0; holder < holders_.size(); ++holder) {
+    tasks.push_back(on_holder(holder, call, failed_count));
+  }
   co_await run_all(std::move(tasks));
   co_return failed_count;
 }
 
-Awaitable<void> StoreJob::on_holder(std::size_t worker_index, HolderCall const& call,
+Awaitable<void> StoreJob::on_holder(std::size_t holder, HolderCall const& call,
                                     std::size_t& failed_count) {
-  auto worker = client_of(worker_index);
-  auto const rank = device(worker_index).rank;
+  auto worker = client_of(holders_[holder]);
+  auto const rank = device(holders_[holder]).rank;
   std::size_t retries = 0;
-  auto const attempt = [&]() { return call(worker); };
+  auto const attempt = [&]() -> Awaitable<Result<void>> {
+    // One that was away when the store began has not said who it is yet.
+    if (worker.address().id.empty()) {
+      CO_TRY(co_await worker.health());
+    }
+    co_return co_await call(holder, worker);
+  };
   auto const on_retry = [&](RetryNotice const& notice) {
     retries = notice.retry;
     job_->add_line(lines::retry(rank, notice.retry, notice.delay, notice.error.message));
@@ -324,6 +345,7 @@ Awaitable<void> StoreJob::on_holder(std::size_t worker_index, HolderCall const& 
   auto const result = co_await with_retries(attempt, on_retry);
   if (result.has_value()) co_return;
   ++failed_count;
+  if (result.error().kind == ErrorKind::cancelled) co_return;
   job_->add_line(lines::gave_up(rank, result.error().message, retries));
 }
 
@@ -359,53 +381,6 @@ Manifest StoreJob::build_manifest(Generation generation) const {
                                .list = sha256(serialize(*pushes_[index]->list()).span())});
   }
   return manifest;
-}
-
-// A store that no further try can complete leaves nothing behind. One that failed because workers
-// were away does: run again, it moves only what is missing.
-Awaitable<void> StoreJob::give_back() {
-  bool const is_full = std::any_of(copies_.begin(), copies_.end(), [](CopyOutcome const& c) {
-    return c.error && c.error->kind == ErrorKind::exhausted;
-  });
-  if (!is_full && !stopped_for_) co_return;
-  std::vector<Awaitable<void>> tasks;
-  for (auto const holder : holders_) tasks.push_back(give_back_of(holder));
-  co_await run_all(std::move(tasks));
-}
-
-Awaitable<void> StoreJob::give_back_of(std::size_t worker_index) {
-  auto worker = client_of(worker_index);
-  for (auto const& ref : committed_refs_) {
-    if (ref.worker_index != worker_index) continue;
-    std::ignore = co_await worker.delete_ref(ref.ref, services_.coordinator_id, {});  // best effort
-  }
-  auto const released = co_await worker.release();
-  if (released.has_error()) {
-    spdlog::warn("{}: what the failed store sent stays until it is collected: {}",
-                 request_.key.identity(), released.error().message);
-  }
-}
-
-// What a store that was cut off left behind: refs of older generations without a manifest. Their
-// chunks are kept or collected by their own merits.
-Awaitable<void> StoreJob::forget_superseded() {
-  for (auto const& inventory : before_.inventories) {
-    auto worker = client_of(inventory.worker_index);
-    for (auto const& held : inventory.refs) {
-      bool const is_complete = std::any_of(
-          before_.inventories.begin(), before_.inventories.end(), [&](auto const& other) {
-            return std::any_of(other.refs.begin(), other.refs.end(), [&](HeldRef const& ref) {
-              return !ref.ref.name.shard && ref.ref.generation == held.ref.generation;
-            });
-          });
-      if (is_complete || held.ref.generation >= manifest_->generation) continue;
-      auto const forgotten = co_await worker.delete_ref(held.ref, services_.coordinator_id, {});
-      if (forgotten.has_error()) {
-        spdlog::warn("{}: an unfinished generation stays until it is collected: {}",
-                     request_.key.identity(), forgotten.error().message);
-      }
-    }
-  }
 }
 
 }  // namespace grove

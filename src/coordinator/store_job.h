@@ -61,10 +61,9 @@ class StoreJob {
   Awaitable<Result<void>> check_unchanged();
   Manifest build_manifest(Generation generation) const;
   // Runs `call` on every holder, with retries; returns on how many it failed for good.
-  using HolderCall = std::function<Awaitable<Result<void>>(WorkerClient&)>;
+  using HolderCall = std::function<Awaitable<Result<void>>(std::size_t holder, WorkerClient&)>;
   Awaitable<std::size_t> on_each_holder(HolderCall call);
-  Awaitable<void> on_holder(std::size_t worker_index, HolderCall const& call,
-                            std::size_t& failed_count);
+  Awaitable<void> on_holder(std::size_t holder, HolderCall const& call, std::size_t& failed_count);
   WorkerClient client_of(std::size_t worker_index);
   DeviceConfig const& device(std::size_t worker_index) const {
     return config_.workers[worker_index];
@@ -95,7 +94,11 @@ class StoreJob {
   };
   std::vector<CommittedRef> committed_refs_;  // of a generation that is not complete yet
   std::optional<Digest> whole_file_;
-  std::size_t headers_failed_ = 0;
+  struct HolderError {
+    std::size_t worker_index = 0;
+    Error error;
+  };
+  std::vector<HolderError> header_errors_;
   std::optional<Manifest> manifest_;
 };
 

@@ -59,6 +59,7 @@ Connection::Connection(tcp::socket socket)
     : watched_(std::make_shared<Watched>(std::move(socket))), input_(input_bytes_max) {
   error_code ignored;  // a socket that is not open yet gets it in connect()
   watched_->socket.set_option(tcp::no_delay(true), ignored);
+  watched_->socket.set_option(tcp::socket::send_buffer_size(limits::send_buffer_bytes), ignored);
 }
 
 Connection::~Connection() {
@@ -86,6 +87,7 @@ Awaitable<error_code> Connection::connect(tcp::endpoint endpoint, Clock::time_po
   watched_->socket.open(endpoint.protocol(), error);
   if (error) co_return error;
   watched_->socket.set_option(tcp::no_delay(true), error);
+  watched_->socket.set_option(tcp::socket::send_buffer_size(limits::send_buffer_bytes), error);
   watched_->watch(deadline);
   auto const [connected] = co_await watched_->socket.async_connect(endpoint, as_result);
   co_return outcome(connected);

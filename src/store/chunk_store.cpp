@@ -193,6 +193,15 @@ bool ChunkStore::has(Digest const& digest) const {
   return stamp && stamp.value().size > limits::chunk_header_bytes;
 }
 
+std::vector<Digest> ChunkStore::missing_or_damaged(std::span<Digest const> digests) {
+  std::vector<Digest> lacking;
+  std::unordered_set<Digest> seen;
+  for (auto const& digest : digests) {
+    if (seen.insert(digest).second && !get(digest)) lacking.push_back(digest);
+  }
+  return lacking;
+}
+
 std::vector<Digest> ChunkStore::missing(std::span<Digest const> digests) const {
   std::vector<Digest> lacking;
   std::unordered_set<Digest> seen;

@@ -47,6 +47,9 @@ class ChunkStore {
   bool has(Digest const& digest) const;
   // Those of `digests` that are not here, in their order, without repeats.
   std::vector<Digest> missing(std::span<Digest const> digests) const;
+  // As missing(), but reads those that are here, so that a store does not rely on one that has
+  // rotted: it goes to quarantine/ and counts as missing.
+  std::vector<Digest> missing_or_damaged(std::span<Digest const> digests);
 
   // Makes every chunk that was put before the call durable, whoever put it.
   // A failure is final: the disk did not take what it was given, so nothing written since the last

@@ -35,6 +35,11 @@ Result<std::optional<FileStamp>> stamp_if_there(fs::path const& path) {
   return std::move(stamp).error();
 }
 
+// " <size> <mtime in ns>": what the file was when grove wrote it.
+std::string mark_suffix(std::uint64_t file_bytes, std::int64_t mtime_ns) {
+  return fmt::format(" {} {}", file_bytes, mtime_ns);
+}
+
 // Mode and ctime may change under a file's content; the content was not touched.
 bool same_content(std::optional<FileStamp> const& one, std::optional<FileStamp> const& other) {
   if (!one || !other) return one.has_value() == other.has_value();
@@ -192,7 +197,6 @@ Result<std::size_t> CheckpointWriter::read_at(std::span<std::byte> bytes,
 }
 
 Result<void> CheckpointWriter::redirect(fs::path path) {
-  if (path == state_->options.path) return ok();
   TRY(make_folders(folder_of(path)));
   TRY(state_->replaced, stamp_if_there(path));
   state_->options.path = std::move(path);
@@ -213,7 +217,8 @@ Result<void> CheckpointWriter::commit() {
   PendingFile& pending = state_->locked.pending;
   // A file without its mark is as good; it only may have to be moved away by hand later on. Before
   // the mode is set, since a read-only file takes no attribute.
-  std::ignore = pending.file().set_attribute(mark_name, options.mark);
+  auto const mark = options.mark + mark_suffix(options.file_bytes, options.mtime_ns);
+  std::ignore = pending.file().set_attribute(mark_name, mark);
   TRY(pending.file().set_mode_and_mtime(options.mode, options.mtime_ns));
   // The long wait for the disk lies in front of the last look at what is there.
   TRY(pending.file().sync_data());
@@ -248,8 +253,12 @@ Result<ExistingFile> inspect_existing(fs::path const& path, std::uint64_t file_b
   }
   File const& file = opened.value();
   TRY(auto const mark, file.attribute(mark_name));
-  if (mark) return ExistingFile::ours;
   TRY(auto const stamp, file.stamp());
+  // A file that a user has written over in place still carries the mark, with another time in it.
+  if (mark) {
+    bool const untouched = mark->ends_with(mark_suffix(stamp.size, stamp.mtime_ns));
+    return untouched ? ExistingFile::ours : ExistingFile::foreign;
+  }
   auto const [earlier, later] = std::minmax(stamp.mtime_ns, mtime_ns);
   // Unsigned, since a manifest may hold any time.
   std::uint64_t const apart =

@@ -26,7 +26,8 @@ class CheckpointWriter {
     std::uint64_t file_bytes = 0;
     std::uint32_t mode = 0644;
     std::int64_t mtime_ns = 0;
-    std::string mark;           // value of the attribute user.grove.origin: "identity@generation"
+    std::string mark;  // of the attribute user.grove.origin: "identity@generation", to which size
+                       // and time are added
     bool make_folders = false;  // else the folder of `path` must exist
   };
 
@@ -46,7 +47,8 @@ class CheckpointWriter {
   // Reads back what was written, up to bytes.size(): how many bytes there are at `offset`.
   Result<std::size_t> read_at(std::span<std::byte> bytes, std::uint64_t offset) const;
 
-  // Changes the final path, whose folder is made; it must be on the same file system.
+  // Changes the final path, whose folder is made; it must be on the same file system. What is there
+  // now is what commit() may replace, also where the path stays the same.
   Result<void> redirect(std::filesystem::path path);
 
   // Makes the file durable and visible, with its mode, time and mark. Call once, after the last

@@ -37,7 +37,7 @@ class ChunkSource {
   // Fails: conflict when the file has become shorter; errors of the disk.
   Awaitable<Result<std::vector<SealedChunk>>> read(std::span<ChunkSlice const> slices);
 
-  // SHA-256 of the first `file_bytes`, in one sequential pass with two buffers' worth of memory.
+  // SHA-256 of the first `file_bytes`, in one sequential pass, one buffer at a time.
   // Fails: as read(); cancelled.
   Awaitable<Result<Digest>> hash_file(std::uint64_t file_bytes);
 

@@ -84,7 +84,8 @@ Awaitable<Result<Fetched>> fetch_list(ShardList const& list, std::vector<Holder>
     auto const holder = std::find_if(holders.begin(), holders.end(), [&](Holder const& h) {
       return h.worker_index == step->holder;
     });
-    PullOptions const pull_options{.buffers = &options.buffers, .stop_at_first_failure = true};
+    PullOptions const pull_options{.buffers = &options.buffers,
+                                   .stop_after = StopAfter::any_failure};
     auto const outcomes = co_await pull_chunks(holder->client, step->chunks, place_chunk,
                                                options.offload, pull_options, on_outcome);
     if (sink_error) co_return *sink_error;

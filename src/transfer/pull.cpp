@@ -34,6 +34,7 @@ class Pull {
       if (!moved) {
         outcome.error = std::move(moved).error();
         has_failed_ = true;
+        if (outcome.error->kind == ErrorKind::unavailable) unreachable_ = outcome.error;
       }
       if (observer_) observer_(outcome);
     }
@@ -45,8 +46,11 @@ class Pull {
   Awaitable<Result<void>> move_one(Digest const& digest) {
     bool const cancelled = co_await is_cancelled();
     if (cancelled) co_return fail(ErrorKind::cancelled, "pull: cancelled");
-    if (has_failed_ && options_.stop_at_first_failure) {
+    if (has_failed_ && options_.stop_after == StopAfter::any_failure) {
       co_return fail(ErrorKind::cancelled, "pull: stopped after another chunk's failure");
+    }
+    if (unreachable_ && options_.stop_after == StopAfter::unreachable_source) {
+      co_return *unreachable_;
     }
     Semaphore::Permit permit;
     if (options_.buffers != nullptr) {
@@ -77,6 +81,7 @@ class Pull {
   std::vector<PullOutcome> outcomes_;
   std::size_t next_ = 0;
   bool has_failed_ = false;
+  std::optional<Error> unreachable_;
 };
 
 }  // namespace

@@ -25,11 +25,15 @@ using ChunkSink = std::function<Result<void>(
 // every byte twice: it gets an empty `raw` and answers `corrupt` itself.
 enum class Proof { before_sink, by_sink };
 
+// Which failure ends the pull; the chunks that were not asked for get the outcome `cancelled`, or,
+// after an unreachable source, its error.
+enum class StopAfter { nothing, unreachable_source, any_failure };
+
 struct PullOptions {
   std::size_t in_flight = limits::pulls_in_flight_max;
   Semaphore* buffers = nullptr;  // bytes of chunk bodies held at once; none: only in_flight bounds
   Proof proof = Proof::before_sink;
-  bool stop_at_first_failure = false;  // the rest gets the outcome `cancelled`
+  StopAfter stop_after = StopAfter::nothing;
 };
 
 // One outcome per digest, in the order given; `observer` hears of each as it is known.

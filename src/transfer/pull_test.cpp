@@ -188,7 +188,7 @@ TEST(Pull, StopsAtTheFirstFailureWhereTold) {
     auto client = source.client();
     PullOptions options;
     options.in_flight = 1;
-    options.stop_at_first_failure = true;
+    options.stop_after = StopAfter::any_failure;
     auto const outcomes = co_await pull_chunks(client, asked, received.sink(), offload, options);
     EXPECT_EQ(kind_of(outcomes[0]), ErrorKind::not_found);
     EXPECT_EQ(kind_of(outcomes[1]), ErrorKind::cancelled);

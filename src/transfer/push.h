@@ -58,7 +58,7 @@ Awaitable<Result<void>> with_retries(
 
 class ShardPush {
  public:
-  // `source` and `buffers` must outlive the push. `file_offset` is where the first slice begins.
+  // `source` and `buffers` must outlive the push. `slices` lie one behind the other in the file.
   ShardPush(asio::any_io_executor executor, ChunkSource& source, std::vector<ChunkSlice> slices,
             std::vector<WorkerClient> copies, Semaphore& buffers, PushEvents events,
             CommitCopy commit);
@@ -67,6 +67,9 @@ class ShardPush {
   // failed for good. Run one task per copy, side by side.
   // Fails: conflict (the file changed), or what the last try said; cancelled.
   Awaitable<Result<void>> run_copy(std::size_t copy);
+
+  // Sends the copy's worker these chunks again, which it turned out to lack. The list is known.
+  Awaitable<Result<void>> push_missing(std::size_t copy, std::vector<Digest> digests);
 
   // Reads what no copy could be sent, so that the shard's content is known all the same.
   Awaitable<Result<void>> complete_list();
@@ -89,7 +92,6 @@ class ShardPush {
   Awaitable<Result<void>> move_window(std::size_t self, WindowSource from, Window window);
   Awaitable<Result<void>> push_window(std::size_t self, Window window);
   Awaitable<Result<void>> pull_window(std::size_t self, std::size_t from, Window window);
-  Awaitable<Result<void>> push_missing(std::size_t self, std::vector<Digest> digests);
   Awaitable<Result<void>> send(std::size_t self, std::vector<SealedChunk> const& chunks,
                                std::vector<Digest> const& wanted);
   Awaitable<Result<std::vector<SealedChunk>>> read_window(Window window);

@@ -16,7 +16,7 @@ Awaitable<Result<void>> post_missing(Holdings& holdings, HttpRequest& request,
   CO_TRY(auto const digests, parse_digests("chunks", text_of(body)));
   pin(holdings, request, digests);
   auto const missing =
-      co_await holdings.offload.run([&] { return holdings.chunks.missing(digests); });
+      co_await holdings.offload.run([&] { return holdings.chunks.missing_or_damaged(digests); });
   co_return co_await send_json(responder, serialize_digests("missing", missing));
 }
 

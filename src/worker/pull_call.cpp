@@ -18,8 +18,8 @@ class PullCall {
       : holdings_(holdings), request_(std::move(request)) {}
 
   Awaitable<Result<std::string>> run(LongCall& call) {
-    auto const absent =
-        co_await holdings_.offload.run([&] { return holdings_.chunks.missing(request_.chunks); });
+    auto const absent = co_await holdings_.offload.run(
+        [&] { return holdings_.chunks.missing_or_damaged(request_.chunks); });
     tell_present(call, absent);
     if (absent.empty()) co_return std::string{};
     WorkerClient source(holdings_.http, request_.from, {});
@@ -49,6 +49,7 @@ class PullCall {
     PullOptions options;
     options.buffers = &holdings_.incoming;
     options.proof = Proof::by_sink;
+    options.stop_after = StopAfter::unreachable_source;
     auto const outcomes = co_await pull_chunks(source, absent, std::move(sink), holdings_.offload,
                                                options, std::move(observer));
     for (PullOutcome const& outcome : outcomes) {
