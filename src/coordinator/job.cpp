@@ -5,7 +5,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include "base/limits.h"
 #include "coordinator/job_lines.h"
 
 namespace grove {
@@ -76,9 +75,9 @@ double Job::bytes_per_second() const {
   return seconds > 0 ? static_cast<double>(bytes_done_) / seconds : 0.0;
 }
 
-Awaitable<void> Job::report_progress() {
+Awaitable<void> Job::report_progress(std::chrono::milliseconds period) {
   while (!is_finished()) {
-    auto const due = last_line_ + limits::progress_period;
+    auto const due = last_line_ + period;
     auto const now = std::chrono::steady_clock::now();
     if (now >= due) {
       add_line(state_ == JobState::queued

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "net/asio.h"
 #include "net/task_group.h"
 
@@ -50,9 +51,9 @@ class Job {
   std::uint64_t bytes_done() const { return bytes_done_; }
   double bytes_per_second() const;  // since begin()
 
-  // Adds a progress line whenever no line came for progress_period, until the job is finished or
-  // the caller is cancelled.
-  Awaitable<void> report_progress();
+  // Adds a progress line whenever no line came for `period`, until the job is finished or the
+  // caller is cancelled.
+  Awaitable<void> report_progress(std::chrono::milliseconds period = limits::progress_period);
 
   // Waits until there are more than `count` lines or the job is finished; false when cancelled.
   Awaitable<bool> wait_beyond(std::size_t count);

@@ -181,6 +181,25 @@ TEST(Job, ReportsNoProgressOnceItIsFinished) {
   EXPECT_EQ(job.lines(), Lines{"Done: x"});
 }
 
+TEST(Job, ReportsThatItWaitsAndThenHowFarItIs) {
+  TestLoop loop;
+  auto job = a_job(loop);
+  job.set_bytes_total(10 * limits::mib);
+  loop.run([&]() -> Awaitable<void> {
+    loop.tasks().spawn("report", job.report_progress(std::chrono::milliseconds(1)));
+    bool const reported = co_await job.wait_beyond(0);
+    EXPECT_TRUE(reported);
+    EXPECT_EQ(job.lines().back(), "  … waiting");
+    job.begin();
+    job.add_bytes_done(limits::mib);
+    bool const reported_again = co_await job.wait_beyond(job.lines().size());
+    EXPECT_TRUE(reported_again);
+    EXPECT_TRUE(job.lines().back().starts_with("  … 1.0 of 10.0 MB, ")) << job.lines().back();
+    job.finish("Done: x");
+  });
+  EXPECT_EQ(job.lines().back(), "Done: x") << "no progress after the end";
+}
+
 TEST(Job, StopsReportingWhenTold) {
   TestLoop loop;
   auto job = a_job(loop);
