@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/file.h"
@@ -97,8 +98,16 @@ TEST_F(CheckpointWriterTest, GivesTheFileItsModeTimeAndMark) {
   EXPECT_EQ(stamp.mtime_ns, a_time);
   if (keeps_marks()) {
     EXPECT_EQ(File::open_readonly(path_).value().attribute("grove.origin").value(),
-              "run1/model.safetensors@7");
+              fmt::format("run1/model.safetensors@7 10 {}", a_time));
   }
+}
+
+TEST_F(CheckpointWriterTest, KnowsAMarkedFileThatAUserHasWrittenOver) {
+  write_whole("0123456789");
+  if (!keeps_marks()) GTEST_SKIP() << "this file system keeps no attributes";
+  EXPECT_EQ(inspect_existing(path_, 10, a_time).value(), ExistingFile::ours);
+  std::ofstream(path_) << "mine, all mine";  // in place: the mark stays
+  EXPECT_EQ(inspect_existing(path_, 10, a_time).value(), ExistingFile::foreign);
 }
 
 TEST_F(CheckpointWriterTest, MarksAReadOnlyFileToo) {
