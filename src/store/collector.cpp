@@ -21,8 +21,7 @@ std::int64_t wall_clock_ns() {
 
 void sort_without_repeats(std::vector<Digest>& digests) {
   std::ranges::sort(digests);
-  auto const repeats = std::ranges::unique(digests);
-  digests.erase(repeats.begin(), repeats.end());
+  digests.erase(std::unique(digests.begin(), digests.end()), digests.end());
 }
 
 }  // namespace
