@@ -3,6 +3,7 @@
 #include <system_error>
 
 #include "base/file.h"
+#include "format/text.h"
 #include "transfer/checkpoint_writer.h"
 
 namespace grove {
@@ -53,6 +54,11 @@ Result<fs::path> default_output(Config const& config, CheckpointRequest const& r
 }
 
 Result<fs::path> check_output(fs::path const& output, Manifest const& manifest) {
+  // A control character would break the job's lines; a NUL ends the path for the kernel.
+  if (!is_plain_text(output.native())) {
+    return fail(ErrorKind::invalid, "output contains control characters or is not UTF-8: {}",
+                printable(output.native()));
+  }
   if (!output.is_absolute()) {
     return fail(ErrorKind::invalid, "output must be an absolute path: {}", output.string());
   }
