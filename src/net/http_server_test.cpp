@@ -223,10 +223,10 @@ class HttpServerHeaders : public HttpServerTest, public testing::WithParamInterf
 
 TEST_P(HttpServerHeaders, DecideWhoIsServed) {
   options_.hosts = {"Pi4-1", "fd00::7"};
-  auto const& [headers, status] = GetParam();
-  auto const request = "GET /hello HTTP/1.1\r\n" + headers + "\r\n";
+  auto const& wanted = GetParam();
+  auto const request = "GET /hello HTTP/1.1\r\n" + wanted.headers + "\r\n";
   run([&](HttpProbe& probe) -> Awaitable<void> {
-    EXPECT_EQ(status_of(co_await probe.ask(request)), status) << headers;
+    EXPECT_EQ(status_of(co_await probe.ask(request)), wanted.status) << wanted.headers;
   });
 }
 
