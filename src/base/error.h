@@ -44,7 +44,9 @@ struct Error {
 };
 
 // True where the same call may succeed later without anybody changing anything.
-constexpr bool is_retryable(ErrorKind kind) { return kind == ErrorKind::unavailable; }
+constexpr bool is_retryable(ErrorKind kind) {
+  return kind == ErrorKind::unavailable;
+}
 
 template <typename T = void>
 using Result = boost::outcome_v2::basic_result<T, Error, boost::outcome_v2::policy::terminate>;
@@ -60,7 +62,9 @@ template <typename... Args>
 std::string printable(std::string_view text);
 
 // The success value of a Result<void>.
-[[nodiscard]] inline auto ok() { return boost::outcome_v2::success(); }
+[[nodiscard]] inline auto ok() {
+  return boost::outcome_v2::success();
+}
 
 [[noreturn]] void assertion_failed(char const* condition, char const* file, int line);
 

@@ -133,7 +133,8 @@ std::variant<Options, int> parse_options(int argc, char const* const* argv) {
   auto* list =
       with_json(with_config(app.add_subcommand("ls", "stored checkpoints and generations")));
   list->callback([&] { command = ListOptions{.form = form()}; });
-  auto* version = with_json(app.add_subcommand("version", "the version of this program"));
+  auto* version =
+      with_json(with_config(app.add_subcommand("version", "the version of this program")));
   version->callback([&] { command = VersionOptions{.form = form()}; });
 
   try {

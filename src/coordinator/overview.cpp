@@ -170,9 +170,11 @@ std::string jobs_json(std::vector<std::shared_ptr<Job>> const& jobs, HttpClient 
              {"started_ms", job->started_ms()},
              {"lines", job->lines().size()}};
     row["finished_ms"] = job->is_finished() ? json(job->finished_ms()) : json(nullptr);
+    // Before the first per cent the rate says nothing.
     row["seconds_left"] =
-        rate > 0 ? json(std::ceil(static_cast<double>(job->bytes_total() - done) / rate))
-                 : json(nullptr);
+        rate > 0 && done >= job->bytes_total() / 100
+            ? json(std::ceil(static_cast<double>(job->bytes_total() - done) / rate))
+            : json(nullptr);
     rows.push_back(std::move(row));
   }
   return json{{"jobs", std::move(rows)},

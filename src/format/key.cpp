@@ -20,8 +20,7 @@ Result<void> check_component(std::string_view identity, std::string_view compone
   if (component.size() > limits::name_bytes_max) {
     return fail(ErrorKind::invalid,
                 "checkpoint name {}: the part {} is {} bytes long, a file name has at most {}",
-                shown(identity), shown(component), component.size(),
-                limits::name_bytes_max);
+                shown(identity), shown(component), component.size(), limits::name_bytes_max);
   }
   return ok();
 }
