@@ -127,8 +127,9 @@ TEST(Job, IsAwaitedToItsEndNotToItsNextLine) {
   TestLoop loop;
   auto job = a_job(loop);
   bool is_over = false;
+  // Out here, since it goes on after the coroutine below has ended.
+  auto const wait = [&]() -> Awaitable<void> { is_over = co_await job.wait_finished(); };
   loop.run([&]() -> Awaitable<void> {
-    auto const wait = [&]() -> Awaitable<void> { is_over = co_await job.wait_finished(); };
     loop.tasks().spawn("wait", wait());
     job.add_line("one");
     co_await settle();
