@@ -13,8 +13,8 @@
 namespace {
 
 // Chunk buffers (4 MiB) are used again rather than mapped anew: a fresh mapping is cleared page by
-// page, which took a fifth of a local store's time (docs/benchmarks.md). What is kept is bounded: by
-// the buffers in flight, in two arenas that all threads share.
+// page, which took a fifth of a local store's time (docs/benchmarks.md). What is kept is bounded:
+// by the buffers in flight, in two arenas that all threads share.
 void bound_memory() {
   mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most that glibc takes
   mallopt(M_TRIM_THRESHOLD, 128 << 20);
