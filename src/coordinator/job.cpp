@@ -5,18 +5,10 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/wall_clock.h"
 #include "coordinator/job_lines.h"
 
 namespace grove {
-namespace {
-
-std::int64_t wall_clock_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-}  // namespace
 
 std::string_view to_string(JobKind kind) {
   return kind == JobKind::store ? "store" : "gather";

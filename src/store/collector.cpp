@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/wall_clock.h"
+
 namespace grove {
 
 namespace {
@@ -13,11 +15,6 @@ constexpr std::chrono::microseconds pause_between_folders{200};
 
 // Few enough that a put_ref does not wait long for the lock.
 constexpr std::size_t released_at_once = 64;
-
-std::int64_t wall_clock_ns() {
-  auto const since_epoch = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(since_epoch).count();
-}
 
 void sort_without_repeats(std::vector<Digest>& digests) {
   std::ranges::sort(digests);

@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <random>
 #include <string_view>
 #include <utility>
 
 #include <nlohmann/json.hpp>
+
+#include "base/random.h"
 
 namespace grove {
 
@@ -35,13 +36,6 @@ std::string shown(fs::path const& path) {
 bool is_id(std::string const& text) {
   return text.size() == id_digits &&
          text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
-std::string make_id() {
-  std::random_device source;
-  std::string id;
-  while (id.size() < id_digits) id += fmt::format("{:08x}", source());
-  return id;
 }
 
 std::string serialize(Identity const& identity) {
@@ -161,7 +155,7 @@ Result<DataFolder> DataFolder::open(fs::path const& root, Rank rank, EmptyFolder
   TRY(found, find_identity(root));
   if (!found) {
     // The identity comes first: folders of ours without one are damage.
-    found = Identity{.format = format_version, .rank = rank, .id = make_id()};
+    found = Identity{.format = format_version, .rank = rank, .id = random_hex(id_digits / 2)};
     auto const text = serialize(*found);
     TRY(write_durably(root / "identity.json", std::as_bytes(std::span(text))));
   }

@@ -1,16 +1,12 @@
 #include "store/scrubber.h"
 
-#include <chrono>
 #include <unordered_map>
+
+#include "base/wall_clock.h"
 
 namespace grove {
 
 namespace {
-
-std::int64_t wall_clock_ms() {
-  auto const since_epoch = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count();
-}
 
 class Scrub {
  public:

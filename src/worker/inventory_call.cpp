@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/wall_clock.h"
 #include "worker/long_call.h"
 
 namespace grove {
@@ -50,11 +51,6 @@ Result<InventoryQuery> query_of(HttpRequest const& request) {
 
 // Disks do not lose what they gave so short a time ago more often than they lie.
 constexpr auto proof_lasts = std::chrono::minutes(10);
-
-std::int64_t wall_clock_ms() {
-  auto const since_epoch = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count();
-}
 
 bool is_proven(InventoryEntry const& entry) {
   if (!entry.verified_ms || entry.missing_count > 0) return false;
