@@ -372,13 +372,13 @@ Manifest StoreJob::build_manifest(Generation generation) const {
   manifest.mode = stamp_.mode;
   manifest.redundancy = config_.redundancy;
   manifest.sha256 = *whole_file_;
-  manifest.header_list = sha256(serialize(*header_push_->list()).span());
+  manifest.header_list = header_push_->list_digest();
   for (std::size_t index = 0; index < plan_.shards.size(); ++index) {
     auto const& shard = plan_.shards[index];
     manifest.shards.push_back({.begin = shard.begin,
                                .end = shard.end,
                                .tensors_count = shard.tensors_count,
-                               .list = sha256(serialize(*pushes_[index]->list()).span())});
+                               .list = pushes_[index]->list_digest()});
   }
   return manifest;
 }

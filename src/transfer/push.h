@@ -76,6 +76,8 @@ class ShardPush {
 
   // The shard list, once every window has been read.
   std::optional<ShardList> const& list() const { return list_; }
+  // Its name, from then on.
+  Digest const& list_digest() const { return list_digest_; }
   // Why the file itself could not be read, or that it changed: no retry can mend it.
   std::optional<Error> const& source_error() const { return source_error_; }
   // Called when list() becomes known; set before any task runs.
