@@ -8,6 +8,7 @@ import pytest
 
 from harness.binary import GROVE, require_grove
 from harness.cluster import Cluster
+from harness.netlab import Netlab
 
 CLUSTERS = pytest.StashKey[list[Cluster]]()
 
@@ -54,6 +55,17 @@ def grove() -> Callable[..., subprocess.CompletedProcess]:
 def cluster(make_cluster: Callable[..., Cluster]) -> Cluster:
     """Four healthy workers and a coordinator, of this test alone."""
     return make_cluster()
+
+
+@pytest.fixture
+def make_netlab(request: pytest.FixtureRequest) -> Callable[..., Netlab]:
+    """Makes networks of hosts with these names, of one test alone."""
+    def make(*names: str) -> Netlab:
+        lab = Netlab(*names)
+        request.addfinalizer(lab.close)
+        return lab
+
+    return make
 
 
 @pytest.fixture(scope="module")
