@@ -39,6 +39,7 @@ struct RunCommand {
   int operator()(grove::GatherCommandOptions const& options) { return run_gather(config, options); }
   int operator()(grove::StatusOptions const& options) { return run_status(config, options); }
   int operator()(grove::ListOptions const& options) { return run_list(config, options); }
+  int operator()(grove::ConfigOptions const& options) { return run_config(config, options); }
   int operator()(grove::VersionOptions const& options) { return run_version(options); }
 };
 

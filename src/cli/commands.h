@@ -19,6 +19,7 @@ int run_store(ConfigPath const& config, StoreOptions const& options);
 int run_gather(ConfigPath const& config, GatherCommandOptions const& options);
 int run_status(ConfigPath const& config, StatusOptions const& options);
 int run_list(ConfigPath const& config, ListOptions const& options);
+int run_config(ConfigPath const& config, ConfigOptions const& options);
 int run_version(VersionOptions const& options);
 
 }  // namespace grove

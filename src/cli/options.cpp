@@ -30,6 +30,7 @@ struct Values {
   std::uint32_t rank = 0;
   std::uint16_t port = 0;
   bool is_new = false;
+  bool only_prepare = false;
   bool json = false;
 };
 
@@ -95,11 +96,14 @@ std::variant<Options, int> parse_options(int argc, char const* const* argv) {
   worker->add_option("--port", values.port, "listen here instead of on the config's port")
       ->option_text("PORT");
   worker->add_flag("--new", values.is_new, "take an empty data folder for a new disk");
+  worker->add_flag("--prepare", values.only_prepare,
+                   "only make the data folder of a new disk, and end");
   worker->callback([&] {
     command = WorkerCommandOptions{.rank = Rank{values.rank},
                                    .data = path_if(values.data),
                                    .port = values.port,
-                                   .is_new = values.is_new};
+                                   .is_new = values.is_new,
+                                   .only_prepare = values.only_prepare};
   });
 
   auto* store =
@@ -133,6 +137,9 @@ std::variant<Options, int> parse_options(int argc, char const* const* argv) {
   auto* list =
       with_json(with_config(app.add_subcommand("ls", "stored checkpoints and generations")));
   list->callback([&] { command = ListOptions{.form = form()}; });
+  auto* config =
+      with_json(with_config(app.add_subcommand("config", "check the config and print it")));
+  config->callback([&] { command = ConfigOptions{.form = form()}; });
   auto* version =
       with_json(with_config(app.add_subcommand("version", "the version of this program")));
   version->callback([&] { command = VersionOptions{.form = form()}; });

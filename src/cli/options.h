@@ -21,8 +21,9 @@ struct StartOptions {
 struct WorkerCommandOptions {
   Rank rank;
   std::optional<std::filesystem::path> data;
-  std::uint16_t port = 0;  // 0: the config's
-  bool is_new = false;     // an empty folder is a new disk
+  std::uint16_t port = 0;     // 0: the config's
+  bool is_new = false;        // an empty folder is a new disk
+  bool only_prepare = false;  // make the data folder of a new disk, and end
 };
 
 struct StoreOptions {
@@ -43,13 +44,16 @@ struct StatusOptions {
 struct ListOptions {
   Form form = Form::table;
 };
+struct ConfigOptions {
+  Form form = Form::table;
+};
 struct VersionOptions {
   Form form = Form::table;
 };
 
 using CommandOptions =
     std::variant<StartOptions, WorkerCommandOptions, StoreOptions, GatherCommandOptions,
-                 StatusOptions, ListOptions, VersionOptions>;
+                 StatusOptions, ListOptions, ConfigOptions, VersionOptions>;
 
 struct Options {
   std::optional<std::filesystem::path> config;  // --config

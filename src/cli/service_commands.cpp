@@ -85,11 +85,13 @@ int run_worker(ConfigPath const& config_path, WorkerCommandOptions const& option
   worker_options.config = std::move(config).value();
   worker_options.rank = options.rank;
   worker_options.data = data;
-  worker_options.empty = options.is_new ? EmptyFolder::adopt : EmptyFolder::refuse;
+  bool const may_be_empty = options.is_new || options.only_prepare;
+  worker_options.empty = may_be_empty ? EmptyFolder::adopt : EmptyFolder::refuse;
   worker_options.port_override = options.port;
   auto const address = worker_options.listen_address;
   auto worker = Worker::open(io.get_executor(), std::move(worker_options));
   if (worker.has_error()) return report(worker.error());
+  if (options.only_prepare) return EXIT_SUCCESS;
   auto const start = [&]() -> Result<void> {
     TRY(worker.value()->start());
     spdlog::info("worker {} listening on {}:{}, data in {}", options.rank.value, address,

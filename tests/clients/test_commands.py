@@ -15,7 +15,7 @@ from harness.ports import free_port
 from harness.process import Process
 from harness.waiting import wait_until
 
-COMMANDS = ["start", "worker", "store", "gather", "status", "ls", "version"]
+COMMANDS = ["start", "worker", "store", "gather", "status", "ls", "config", "version"]
 
 
 @pytest.mark.smoke
@@ -42,6 +42,23 @@ def test_version(grove) -> None:
     result = grove("version")
     assert result.returncode == 0 and "0.1.0" in result.stdout
     assert json.loads(grove("version", "--json").stdout)["version"] == "0.1.0"
+
+
+def test_config_prints_what_is_valid_and_refuses_what_is_not(grove, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    text = ("ckpt_root: /ckpt\nnum_workers: 1\nredundancy: 1\ndevices_config: {workers: "
+            "[{host: pi-1, ip: 10.0.0.1, rank: 1, port: 5001}]}\n")
+    config.write_text(text)
+    told = json.loads(grove("config", "--json", cwd=tmp_path, env={"GROVE_CONFIG": "config.yaml"}).stdout)
+    assert told["source"] == str(config)
+    assert told["devices_config"]["workers"] == [
+        {"host": "pi-1", "ip": "10.0.0.1", "rank": 1, "port": 5001}]
+    assert (told["n_chunks"], told["shards_root"]) == (1, "/shards")
+    assert "pi-1             10.0.0.1:5001" in grove("config", "--config", str(config)).stdout
+    config.write_text(f"{text}redundency: 2\n")
+    refused = grove("config", "--json", "--config", str(config))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith(f"ERROR: {config}:5: ")
 
 
 @pytest.mark.smoke
