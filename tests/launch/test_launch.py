@@ -1,0 +1,178 @@
+"""scripts/launch.sh against real sshds: each worker is a host of its own (issue 4)."""
+import contextlib
+import os
+import pty
+import re
+import signal
+import subprocess
+import termios
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.binary import GROVE, ROOT, require_grove
+from harness.checkpoints import model
+from harness.ssh_hosts import SshHosts, generate_key
+from harness.waiting import wait_until
+
+
+@pytest.fixture
+def make_hosts(tmp_path: Path) -> Iterator[Callable[..., SshHosts]]:
+    require_grove()
+    made: list[SshHosts] = []
+
+    def make(**options: object) -> SshHosts:
+        made.append(SshHosts(tmp_path / f"hosts_{len(made)}", **options))
+        return made[-1]
+
+    yield make
+    for hosts in made:
+        hosts.close()
+
+
+def lines_of(done: subprocess.CompletedProcess) -> list[str]:
+    """The outcomes, one for each worker and the API."""
+    return re.findall(r"^  [✓✗] .*", done.stdout, re.MULTILINE)
+
+
+def test_a_whole_cluster_is_launched_and_left_alone_when_launched_again(
+        make_hosts: Callable[..., SshHosts]) -> None:
+    hosts = make_hosts()
+    done = hosts.launch()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lines_of(done) == [
+        *(f"  ✓ rank {rank} (pi-{rank}): started, answers at {hosts.worker(rank).address}:500{rank}"
+          for rank in hosts.ranks), "  ✓ API: started, 127.0.0.1:8000"]
+    for rank in hosts.ranks:
+        assert hosts.sessions(hosts.worker(rank)) == {f"syncps_worker_{rank}"}
+    assert hosts.sessions(hosts.coord) == {"syncps_api"}
+
+    checkpoint = hosts.ckpt_root / "run1/step_100/model.safetensors"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(model(2))
+    stored = hosts.grove("store", "--ckpt-path", checkpoint)
+    assert stored.stdout.splitlines()[-1] == "Done: 8/8 sends (2x replicated) → run1/step_100"
+
+    pids = [hosts.api_pid(), *map(hosts.worker_pid, hosts.ranks)]
+    again = hosts.launch()
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert [line.split(": ", 1)[1].split(",")[0] for line in lines_of(again)] == ["already running"] * 5
+    assert [hosts.api_pid(), *map(hosts.worker_pid, hosts.ranks)] == pids
+
+    # Another config: the workers, which read it at their start, start again; the API reads it afresh.
+    hosts.write_config(reserve="1 %")
+    changed = hosts.launch()
+    assert [line.split(": ", 1)[1].split(",")[0] for line in lines_of(changed)] == [
+        *["started again"] * 4, "already running"]
+    assert "reserve" in (hosts.home(2) / ".config/grove/config.yaml").read_text()
+    assert "reserve" not in (hosts.home(2) / ".config/grove/config.yaml~").read_text()
+    gathered = hosts.grove("gather", "--ckpt-path", checkpoint)
+    assert gathered.stdout.splitlines()[-1].startswith("Done: saved")
+    assert (checkpoint.parent / "merged.safetensors").read_bytes() == checkpoint.read_bytes()
+
+
+def test_only_the_named_workers_are_started(make_hosts: Callable[..., SshHosts]) -> None:
+    hosts = make_hosts(workers=3)
+    done = hosts.launch("--workers", "1,3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line.split(":")[0] for line in lines_of(done)] == ["  ✓ rank 1 (pi-1)", "  ✓ rank 3 (pi-3)"]
+    assert hosts.sessions(hosts.worker(2)) == set()
+    assert hosts.sessions(hosts.coord) == set()
+    unknown = hosts.launch("--workers", "1,4")
+    assert unknown.returncode == 2
+    assert unknown.stderr == f"launch: {hosts.config_path} has no worker of rank 4; it has 1 2 3\n"
+
+
+def test_a_killed_worker_comes_back_and_its_log_is_in_its_session(
+        make_hosts: Callable[..., SshHosts]) -> None:
+    hosts = make_hosts(workers=1)
+    assert hosts.launch("--workers", "1").returncode == 0
+    first = hosts.worker_pid(1)
+    os.kill(first, signal.SIGKILL)
+    second = wait_until(lambda: (pid := hosts.worker_pid(1)) != first and
+                        Path(f"/proc/{pid}/comm").read_text() == "grove\n" and pid,
+                        "the worker runs again")
+    assert second != first
+
+    # The reference's own line, from a terminal; the user's ssh_config says RequestTTY.
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (50, 200))
+    shown = hosts.coord.popen(["ssh", "-F", hosts.folder / "ssh_config", "pi-1",
+                               "tmux attach -t syncps_worker_1"], stdin=theirs, stdout=theirs,
+                              stderr=theirs, env=os.environ | {"TERM": "xterm"})
+    os.set_blocking(ours, False)
+    screen = b""
+
+    def shows_both_lives() -> bool:
+        nonlocal screen
+        with contextlib.suppress(BlockingIOError):
+            screen += os.read(ours, 65536)
+        return b"was killed by SIGKILL" in screen and screen.count(b"listening on") >= 2
+
+    try:
+        wait_until(shows_both_lives, "the session shows the log")
+    finally:
+        shown.terminate()
+        shown.wait(10)
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_hosts_that_fail_are_named_with_their_reasons(make_hosts: Callable[..., SshHosts]) -> None:
+    hosts = make_hosts()
+    hosts.sshds[1].terminate()
+    (hosts.home(2) / ".sshd/authorized_keys").write_text(generate_key(hosts.folder / "other_key"))
+    hosts.stand_in(3, "rsync", 'echo "bash: line 1: rsync: command not found" >&2; exit 127')
+    done = hosts.launch()
+    assert done.returncode == 1
+    address = hosts.worker(1).address
+    assert lines_of(done) == [
+        f"  ✗ rank 1 (pi-1): connecting failed: ssh: connect to host {address} port 22: "
+        "Connection refused",
+        "  ✗ rank 2 (pi-2): connecting failed: "
+        f"root@{hosts.worker(2).address}: Permission denied (publickey).",
+        "  ✗ rank 3 (pi-3): sending scripts failed: bash: line 1: rsync: command not found",
+        f"  ✓ rank 4 (pi-4): started, answers at {hosts.worker(4).address}:5004",
+        "  ✓ API: started, 127.0.0.1:8000"]
+    assert done.stdout.splitlines()[-1].startswith("3 failed; ")
+
+
+def test_api_only(make_hosts: Callable[..., SshHosts]) -> None:
+    hosts = make_hosts(workers=1)
+    done = hosts.launch("--api-only")
+    assert (done.returncode, lines_of(done)) == (0, ["  ✓ API: started, 127.0.0.1:8000"]), done.stderr
+    assert hosts.sessions(hosts.worker(1)) == set()
+    assert hosts.api_pid()
+
+
+def test_another_architecture_gets_the_source_and_builds_it(make_hosts: Callable[..., SshHosts]) -> None:
+    """The real scripts/build configures the real source there; only the compiler's work is stood in
+    for, since it takes minutes: `cmake --build` puts the program under test in its place."""
+    hosts = make_hosts(workers=1)
+    hosts.stand_in(1, "uname", '[[ "$*" != -m ]] && exec /usr/bin/uname "$@"; echo aarch64')
+    hosts.stand_in(1, "cmake", '[[ "$1" == --build ]] || exec /usr/bin/cmake "$@"; '
+                   'cp /opt/standins/built "$2/grove"')
+    (hosts.standins[1] / "built").write_bytes(GROVE.read_bytes())
+    (hosts.standins[1] / "built").chmod(0o755)
+    done = hosts.launch("--workers", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "rank 1 (pi-1): building there" in done.stdout
+    assert "sending the program" not in done.stdout
+    source = hosts.home(1) / ".local/lib/grove/source"
+    assert (source / "build/CMakeCache.txt").exists()
+    assert (source / "src/main.cpp").read_bytes() == (ROOT / "src/main.cpp").read_bytes()
+    assert sorted(path.name for path in source.iterdir()) == ["CMakeLists.txt", "build", "scripts", "src"]
+
+
+def test_a_program_that_does_not_run_there_is_built_there(make_hosts: Callable[..., SshHosts]) -> None:
+    hosts = make_hosts(workers=1)
+    program = hosts.folder / "runs_on_coord_only"
+    program.write_text(f'#!/bin/bash\n[[ "$(hostname)" == coord ]] && exec {GROVE} "$@"; exit 1\n')
+    program.chmod(0o755)
+    hosts.stand_in(1, "cmake", "echo 'no compiler here' >&2; exit 1")
+    done = hosts.launch("--workers", "1", program=program)
+    assert done.returncode == 1
+    assert "rank 1 (pi-1): the program built here does not run there" in done.stdout
+    assert lines_of(done) == ["  ✗ rank 1 (pi-1): building there failed: build: CMake could not "
+                              "configure build (see above)"]
