@@ -129,8 +129,11 @@ class SshHosts:
 
     def launch(self, *options: str | Path, program: Path = GROVE) -> subprocess.CompletedProcess:
         """scripts/launch.sh with the program under test instead of one that it builds."""
-        return self.on_coord("bash", ROOT / "scripts/launch.sh", "--program", program, "--ssh-config",
+        done = self.on_coord("bash", ROOT / "scripts/launch.sh", "--program", program, "--ssh-config",
                              self.folder / "ssh_config", *options, check=False)
+        if kept := re.search(r"in full is in (/tmp/grove-launch\.\w+)$", done.stdout):
+            shutil.rmtree(kept[1])
+        return done
 
     def grove(self, *arguments: str | Path) -> subprocess.CompletedProcess:
         return self.on_coord(GROVE, *arguments, check=False)

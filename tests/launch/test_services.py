@@ -12,6 +12,7 @@ import pytest
 
 from harness.binary import GROVE, ROOT, require_grove
 from harness.netlab import Host, Netlab
+from harness.ssh_hosts import SshHosts
 
 UNITS = Path("/etc/systemd/system")
 # Is active: what was started and not stopped since.
@@ -103,6 +104,28 @@ def test_the_api_becomes_a_service(machine: Machine) -> None:
     # A store reads the config afresh, and a restart would cut it off.
     machine.write_config("compression: on\n")
     assert machine.install("--api").stdout == "already running as grove-api.service\n"
+
+
+def test_a_launch_makes_services_of_workers(tmp_path: Path) -> None:
+    """Here "started" is the stand-in's word; that nothing answers then is what launch.sh has to say."""
+    require_grove()
+    hosts = SshHosts(tmp_path / "hosts", workers=1)
+    try:
+        hosts.worker(1).run(["sh", "-ec", "mkdir /root/units /root/lib /root/active; "
+                             f"mkdir -p {UNITS}; mount --bind /root/units {UNITS}; "
+                             "mount --bind /root/lib /usr/local/lib"])
+        hosts.stand_in(1, "systemctl", SYSTEMCTL.format(folder="/root"))
+        done = hosts.launch("--service", "--workers", "1")
+        assert "restart grove-worker-1.service" in (hosts.home(1) / "asked").read_text()
+        assert "--rank 1" in (hosts.home(1) / "units/grove-worker-1.service").read_text()
+        assert (done.returncode, hosts.sessions(hosts.worker(1))) == (1, set())
+        assert "✗ rank 1 (pi-1): looking for worker 1 failed: it runs, but does not answer at " in done.stdout
+        # One worker is not both.
+        again = hosts.launch("--workers", "1")
+        assert again.returncode == 1
+        assert "grove-worker-1.service is installed here: use scripts/launch.sh --service" in again.stdout
+    finally:
+        hosts.close()
 
 
 @pytest.mark.parametrize("role", [["--worker", "1"], ["--api"]])
