@@ -84,6 +84,12 @@ inline constexpr std::size_t json_body_bytes_max = 1 * mib;
 inline constexpr std::chrono::milliseconds progress_period = 5s;
 static_assert(heartbeat_period * 2 < idle_timeout);
 
+// --- looking for workers by mDNS ---
+inline constexpr std::size_t discovery_calls_max = 32;  // /health calls at once
+// Answers of one network come within 20 to 120 ms (RFC 6762, 6), over Wi-Fi a little later.
+inline constexpr std::chrono::milliseconds discovery_settle = 500ms;
+inline constexpr std::chrono::milliseconds moved_worker_timeout = 3s;  // at the start of a job
+
 // --- a worker's upkeep ---
 inline constexpr std::chrono::seconds lease_period = 10min;  // renewed by any call of the job
 inline constexpr std::chrono::seconds collection_grace = 24h;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
+#include "coordinator/discovery.h"
 #include "coordinator/job_lines.h"
 #include "format/ref.h"
 
@@ -37,6 +38,7 @@ HttpRouter Api::router() {
   add(http::verb::post, "/gather-shards", &Api::gather_shards);
   add(http::verb::get, "/checkpoints", &Api::list_checkpoints);
   add(http::verb::get, "/workers", &Api::list_workers);
+  add(http::verb::get, "/discover", &Api::discover_workers);
   add(http::verb::get, "/jobs", &Api::list_jobs);
   add(http::verb::get, "/jobs/{}", &Api::follow_job);
   return router;
@@ -132,6 +134,20 @@ Awaitable<Result<void>> Api::list_workers(HttpRequest&, HttpResponder& responder
   CO_TRY(auto config, co_await read_config());
   auto body = co_await overview_.workers(std::move(config));
   co_return co_await responder.send_text(200, json_type, std::move(body));
+}
+
+Awaitable<Result<void>> Api::discover_workers(HttpRequest& request, HttpResponder& responder) {
+  auto timeout = discovery_timeout_default;
+  if (auto const text = request.param("timeout")) {
+    auto const given = parse_discovery_timeout(*text);
+    if (given.has_error()) co_return co_await refuse_parameter(responder, given.error().message);
+    timeout = given.value();
+  }
+  CO_TRY(auto const config, co_await read_config());
+  CO_TRY(auto* const mdns, services_.neighbours.mdns());
+  auto const limit = std::chrono::ceil<std::chrono::milliseconds>(timeout);
+  CO_TRY(auto const workers, co_await discover(services_, *mdns, config, limit));
+  co_return co_await responder.send_text(200, json_type, serialize_workers(workers));
 }
 
 Awaitable<Result<void>> Api::list_jobs(HttpRequest&, HttpResponder& responder) {

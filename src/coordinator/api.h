@@ -30,6 +30,7 @@ class Api {
   Awaitable<Result<void>> list_checkpoints(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> list_workers(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> list_jobs(HttpRequest& request, HttpResponder& responder);
+  Awaitable<Result<void>> discover_workers(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> follow_job(HttpRequest& request, HttpResponder& responder);
 
   Awaitable<Result<std::shared_ptr<Job>>> start_store(std::string ckpt_path);

@@ -31,10 +31,12 @@ struct Coordinator::State {
       : http(executor),
         offload(std::max(2u, std::thread::hardware_concurrency())),
         buffers(executor, limits::job_buffers_bytes_max),
+        neighbours(executor, config.api_port),
         services{.executor = executor,
                  .http = http,
                  .offload = offload,
                  .buffers = buffers,
+                 .neighbours = neighbours,
                  .coordinator_id = random_hex(16)},
         jobs(services),
         overview(services),
@@ -44,6 +46,7 @@ struct Coordinator::State {
   HttpClient http;
   Offload offload;
   Semaphore buffers;
+  Neighbours neighbours;
   Services services;
   Jobs jobs;
   Overview overview;
@@ -68,6 +71,7 @@ Awaitable<void> Coordinator::stop() {
   // Jobs first: their streams then end with a line that says so.
   co_await state_->jobs.stop(limits::shutdown_grace);
   co_await state_->server.stop(limits::shutdown_grace);
+  co_await state_->neighbours.stop();
   state_->http.close_idle();
 }
 

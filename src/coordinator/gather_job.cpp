@@ -9,6 +9,7 @@
 #include "coordinator/gather_output.h"
 #include "coordinator/job_lines.h"
 #include "coordinator/locate.h"
+#include "coordinator/moved_workers.h"
 #include "format/shard_span.h"
 #include "net/parallel.h"
 
@@ -50,6 +51,8 @@ Awaitable<void> GatherJob::run() {
 // --- plan: which generation, from whom ---
 
 Awaitable<Result<void>> GatherJob::choose_generation() {
+  co_await follow_moved_workers(services_, config_, LookUp::on_network,
+                                [this](std::string line) { job_->add_line(std::move(line)); });
   view_ = co_await survey(services_, config_, request_.key);
   if (view_.alive_count() == 0) {
     co_return fail(ErrorKind::unavailable, "no worker answers: {}", view_.summary());

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/limits.h"
+#include "net/url.h"
 
 namespace grove::lines {
 
@@ -93,6 +94,19 @@ std::string progress(std::uint64_t done, std::uint64_t total, double bytes_per_s
   auto const left = std::ceil(static_cast<double>(total - done) / bytes_per_second);
   return fmt::format("  … {} of {} MB, {:.1f} MB/s, {:.0f} s left", megabytes(done),
                      megabytes(total), rate, left);
+}
+
+std::string worker_moved(Rank rank, std::string_view cause, std::string_view ip,
+                         std::uint16_t port) {
+  return fmt::format("  rank {} has moved to {} (mDNS): {}", rank.value, join_host_port(ip, port),
+                     cause);
+}
+
+std::string worker_ambiguous(Rank rank, std::string_view host, std::size_t count) {
+  return fmt::format(
+      "  rank {} ({}) is announced by {} workers; stop all but one, or correct its ip in "
+      "config.yaml",
+      rank.value, host, count);
 }
 
 std::string still_waiting() {

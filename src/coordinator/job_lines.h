@@ -48,6 +48,12 @@ std::string gather_done(std::filesystem::path const& path);
 // "1/4 shards failed — skipping merge", the text of a gather's error
 std::string shards_failed(std::size_t failed, std::size_t wanted);
 
+// "  rank 2 has moved to 192.168.1.9:5002 (mDNS): pi4-2 (192.168.1.5:5002): connection refused"
+std::string worker_moved(Rank rank, std::string_view cause, std::string_view ip,
+                         std::uint16_t port);
+// "  rank 2 (pi4-2) is announced by 2 workers; stop all but one, or correct its ip in config.yaml"
+std::string worker_ambiguous(Rank rank, std::string_view host, std::size_t count);
+
 // "ERROR: <message>"
 std::string error(std::string_view message);
 // "  … 120.0 of 942.3 MB, 24.1 MB/s, 34 s left"

@@ -10,6 +10,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "coordinator/neighbours.h"
 #include "format/key.h"
 #include "net/asio.h"
 #include "net/http_client.h"
@@ -26,6 +27,7 @@ struct Services {
   HttpClient& http;
   Offload& offload;
   Semaphore& buffers;  // bytes of chunk bodies held at once, by all jobs together
+  Neighbours& neighbours;
   std::string coordinator_id;
 };
 

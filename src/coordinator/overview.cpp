@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "coordinator/locate.h"
+#include "coordinator/moved_workers.h"
 
 namespace grove {
 namespace {
@@ -81,6 +82,7 @@ json describe(Member const& member, DeviceConfig const& device) {
 }  // namespace
 
 Awaitable<std::string> Overview::workers(Config config) {
+  co_await follow_moved_workers(services_, config, LookUp::remembered, [](std::string) {});
   auto const view = co_await survey(services_, config, std::nullopt);
   json rows = json::array();
   for (auto const& member : view.members) {
@@ -112,6 +114,7 @@ Awaitable<std::optional<Manifest>> Overview::manifest_of(Config const& config,
 }
 
 Awaitable<std::string> Overview::checkpoints(Config config) {
+  co_await follow_moved_workers(services_, config, LookUp::remembered, [](std::string) {});
   auto const view = co_await survey(services_, config, std::nullopt);
   bool const all_answer = view.alive_count() == view.members.size();
   std::set<CheckpointKey> keys;

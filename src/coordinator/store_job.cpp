@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "coordinator/job_lines.h"
 #include "coordinator/locate.h"
+#include "coordinator/moved_workers.h"
 #include "format/safetensors.h"
 #include "net/parallel.h"
 
@@ -123,6 +124,8 @@ Awaitable<Result<void>> StoreJob::make_plan() {
 }
 
 Awaitable<void> StoreJob::find_earlier_generations() {
+  co_await follow_moved_workers(services_, config_, LookUp::on_network,
+                                [this](std::string line) { job_->add_line(std::move(line)); });
   before_ = co_await survey(services_, config_, request_.key);
   auto const known = generations_of(request_.key, before_.inventories);
   std::optional<Generation> newest_known;

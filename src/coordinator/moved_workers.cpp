@@ -1,0 +1,133 @@
+#include "coordinator/moved_workers.h"
+
+#include <algorithm>
+#include <deque>
+#include <utility>
+#include <vector>
+
+#include <spdlog/spdlog.h>
+
+#include "base/limits.h"
+#include "coordinator/discovery.h"
+#include "coordinator/job_lines.h"
+#include "net/parallel.h"
+
+namespace grove {
+namespace {
+
+std::string const no_job;
+
+struct Absence {
+  std::size_t worker_index = 0;
+  Error error;
+};
+
+Awaitable<void> ask(Services& services, Config const& config, std::size_t index,
+                    std::vector<Absence>& absent) {
+  WorkerClient worker(services.http, address_of(config.workers[index]), no_job);
+  auto const health = co_await worker.health();
+  if (health.has_error()) absent.push_back({.worker_index = index, .error = health.error()});
+}
+
+Awaitable<std::vector<Absence>> find_absent(Services& services, Config const& config) {
+  std::vector<Absence> absent;
+  std::vector<Awaitable<void>> calls;
+  for (std::size_t index = 0; index < config.workers.size(); ++index) {
+    calls.push_back(ask(services, config, index, absent));
+  }
+  co_await run_all(std::move(calls));
+  co_return absent;
+}
+
+bool is_on_loopback(DeviceConfig const& device) {
+  if (device.ip == "localhost") return true;
+  error_code error;
+  auto const address = asio::ip::make_address(device.ip, error);
+  return !error && address.is_loopback();
+}
+
+std::vector<FoundWorker const*> matches(DeviceConfig const& device,
+                                        std::vector<FoundWorker> const& found) {
+  std::vector<FoundWorker const*> all;
+  for (auto const& worker : found) {
+    if (worker.rank == device.rank && worker.host == device.host) all.push_back(&worker);
+  }
+  return all;
+}
+
+// What earlier look-ups found, where it still holds.
+Awaitable<std::vector<FoundWorker>> ask_remembered(Services& services, Config const& config,
+                                                   std::vector<Absence> const& absent) {
+  std::vector<FoundWorker> there;
+  for (auto const& absence : absent) {
+    auto const& device = config.workers[absence.worker_index];
+    auto const known = services.neighbours.moved.find(device.rank);
+    if (known == services.neighbours.moved.end()) continue;
+    DeviceConfig moved = device;
+    moved.ip = known->second.ip;
+    moved.port = known->second.port;
+    WorkerClient client(services.http, address_of(moved), no_job);
+    auto const health = co_await client.health();
+    if (health.has_error() || health.value().host != device.host) continue;
+    there.push_back({.ip = moved.ip,
+                     .port = moved.port,
+                     .rank = moved.rank,
+                     .host = moved.host,
+                     .id = health.value().id});
+  }
+  co_return there;
+}
+
+Awaitable<std::vector<FoundWorker>> scan_for(Services& services, Config const& config,
+                                             std::vector<Absence> const& absent) {
+  auto mdns = services.neighbours.mdns();
+  if (mdns.has_error()) {
+    spdlog::warn("cannot look for workers that moved: {}", mdns.error().message);
+    co_return std::vector<FoundWorker>();
+  }
+  ScanOptions options;
+  options.timeout = limits::moved_worker_timeout;
+  options.settle = limits::discovery_settle;
+  options.is_enough = [&](std::vector<FoundWorker> const& found) {
+    return std::all_of(absent.begin(), absent.end(), [&](Absence const& absence) {
+      return !matches(config.workers[absence.worker_index], found).empty();
+    });
+  };
+  auto found = co_await find_workers(services, *mdns.value(), std::move(options));
+  if (found.has_error()) {
+    if (found.error().kind != ErrorKind::cancelled) spdlog::warn("{}", found.error().message);
+    co_return std::vector<FoundWorker>();
+  }
+  co_return std::move(found).value();
+}
+
+}  // namespace
+
+Awaitable<void> follow_moved_workers(Services& services, Config& config, LookUp look_up,
+                                     std::function<void(std::string)> on_line) {
+  auto absent = co_await find_absent(services, config);
+  std::erase_if(absent, [&](Absence const& absence) {
+    return is_on_loopback(config.workers[absence.worker_index]);
+  });
+  if (absent.empty()) co_return;
+  auto found = co_await ask_remembered(services, config, absent);
+  if (found.size() < absent.size() && look_up == LookUp::on_network) {
+    found = co_await scan_for(services, config, absent);
+  }
+  for (auto const& absence : absent) {
+    auto& device = config.workers[absence.worker_index];
+    auto const candidates = matches(device, found);
+    if (candidates.empty()) continue;
+    if (candidates.size() > 1) {
+      on_line(lines::worker_ambiguous(device.rank, device.host, candidates.size()));
+      continue;
+    }
+    auto const& worker = *candidates.front();
+    on_line(lines::worker_moved(device.rank, absence.error.message, worker.ip, worker.port));
+    services.neighbours.moved[device.rank] = {.ip = worker.ip, .port = worker.port};
+    device.ip = worker.ip;
+    device.port = worker.port;
+  }
+}
+
+}  // namespace grove
