@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "base/config_text.h"
 #include "base/file.h"
 #include "base/limits.h"
 
@@ -47,31 +48,27 @@ bool is_free(std::uint16_t port) {
   return !error;
 }
 
-std::string config_text(fs::path const& ckpt_root, fs::path const& folder,
-                        std::vector<std::uint16_t> const& ports) {
-  auto text = fmt::format(
-      "# Made by grove start --local {}. Edit it as you like; it is read afresh on every request.\n"
-      "ckpt_root: {}\nshards_root: {}\nn_chunks: {}\nnum_workers: {}\n\ndevices_config:\n"
-      "  master:\n    - host: localhost\n      ip: 127.0.0.1\n      rank: 0\n      port: 5000\n"
-      "  workers:\n",
-      ports.size(), ckpt_root.string(), (folder / "shards").string(), ports.size(), ports.size());
-  for (std::size_t i = 0; i < ports.size(); ++i) {
-    text += fmt::format(
-        "    - host: local-{0}\n      ip: 127.0.0.1\n      rank: {0}\n      port: {1}\n", i + 1,
-        ports[i]);
-  }
-  return text;
-}
-
 Result<void> make_config(fs::path const& path, std::uint32_t workers_count,
                          std::optional<fs::path> const& ckpt_root, fs::path const& folder) {
   auto const root = fs::absolute(ckpt_root.value_or(home() / "checkpoints"));
   TRY(make_folders(root));
-  std::vector<std::uint16_t> ports;
-  for (std::uint16_t port = first_port; ports.size() < workers_count && port < 65535; ++port) {
-    if (is_free(port)) ports.push_back(port);
+  std::vector<DeviceConfig> workers;
+  for (std::uint16_t port = first_port; workers.size() < workers_count && port < 65535; ++port) {
+    if (!is_free(port)) continue;
+    auto const rank = static_cast<std::uint32_t>(workers.size() + 1);
+    workers.push_back({.host = fmt::format("local-{}", rank),
+                       .ip = "127.0.0.1",
+                       .rank = Rank{rank},
+                       .port = port});
   }
-  auto const text = config_text(root, folder, ports);
+  auto const text = write_config(
+      {.comment = fmt::format("Made by grove start --local {}. Edit it as you like; it is read "
+                              "afresh on every request.",
+                              workers_count),
+       .ckpt_root = root,
+       .shards_root = folder / "shards",
+       .master = {.host = "localhost", .ip = "127.0.0.1", .rank = Rank{0}, .port = 5000},
+       .workers = workers});
   return write_durably(path, std::as_bytes(std::span(text)));
 }
 
