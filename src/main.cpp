@@ -35,8 +35,10 @@ struct RunCommand {
 
   int operator()(grove::StartOptions const& options) { return run_start(config, options); }
   int operator()(grove::WorkerCommandOptions const& options) { return run_worker(config, options); }
+  int operator()(grove::JoinOptions const& options) { return run_join(options); }
   int operator()(grove::StoreOptions const& options) { return run_store(config, options); }
   int operator()(grove::GatherCommandOptions const& options) { return run_gather(config, options); }
+  int operator()(grove::DiscoverOptions const& options) { return run_discover(config, options); }
   int operator()(grove::StatusOptions const& options) { return run_status(config, options); }
   int operator()(grove::ListOptions const& options) { return run_list(config, options); }
   int operator()(grove::ConfigOptions const& options) { return run_config(config, options); }

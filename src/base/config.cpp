@@ -39,19 +39,6 @@ constexpr double reserve_share_default = 0.05;
 constexpr std::uint64_t reserve_bytes_default_max = limits::gib;
 constexpr double periods_max_ms = 1000.0 * 86400 * 36500;  // a hundred years
 
-fs::path home_folder() {
-  char const* const home = ::getenv("HOME");
-  if (home != nullptr && home[0] == '/') return home;
-  std::array<char, 16384> buffer{};
-  struct passwd entry {};
-  struct passwd* found = nullptr;
-  if (::getpwuid_r(::getuid(), &entry, buffer.data(), buffer.size(), &found) == 0 &&
-      found != nullptr) {
-    return found->pw_dir;
-  }
-  return "/";
-}
-
 struct Quantity {
   double value = 0;
   std::string_view unit;
@@ -326,6 +313,19 @@ void note_ignored(YamlMap const& map, Config& config) {
 }
 
 }  // namespace
+
+fs::path home_folder() {
+  char const* const home = ::getenv("HOME");
+  if (home != nullptr && home[0] == '/') return home;
+  std::array<char, 16384> buffer{};
+  struct passwd entry {};
+  struct passwd* found = nullptr;
+  if (::getpwuid_r(::getuid(), &entry, buffer.data(), buffer.size(), &found) == 0 &&
+      found != nullptr) {
+    return found->pw_dir;
+  }
+  return "/";
+}
 
 Result<Config> parse_config(std::string_view yaml, fs::path const& source) {
   std::vector<std::string_view> known(config_keys.begin(), config_keys.end());

@@ -75,6 +75,9 @@ Result<Config> load_config(std::filesystem::path const& path);
 // over for another one. Fails: not_found, naming every place that was tried.
 Result<std::filesystem::path> find_config(std::optional<std::filesystem::path> explicit_path);
 
+// $HOME, else the user's in the system's list, else /.
+std::filesystem::path home_folder();
+
 // How much a worker leaves free on a disk of `total_bytes`.
 std::uint64_t reserved_bytes(Config const& config, std::uint64_t total_bytes);
 

@@ -75,10 +75,11 @@ Awaitable<Result<void>> ApiClient::stream_lines(std::string target,
   co_return ok();
 }
 
-Awaitable<Result<std::string>> ApiClient::get(std::string target) {
+Awaitable<Result<std::string>> ApiClient::get(std::string target,
+                                              std::chrono::milliseconds work_time) {
   HttpCall call;
   call.target = std::move(target);
-  call.idle_timeout = reply_timeout;
+  call.idle_timeout = reply_timeout + work_time;
   call.reply_bytes_max = reply_bytes_max;
   auto reply = co_await http_.call(api_, std::move(call));
   if (reply.has_error()) co_return no_api(reply.error());

@@ -2,6 +2,7 @@
 // Threads: the event loop that it is used on.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -28,8 +29,8 @@ class ApiClient {
   Awaitable<Result<void>> stream_lines(std::string target,
                                        std::function<void(std::string_view)> on_line);
 
-  // GETs a JSON document.
-  Awaitable<Result<std::string>> get(std::string target);
+  // GETs a JSON document; the API may take `work_time` longer than usual for it.
+  Awaitable<Result<std::string>> get(std::string target, std::chrono::milliseconds work_time = {});
 
  private:
   HttpClient http_;

@@ -2,7 +2,6 @@
 // line under them.
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -12,6 +11,7 @@
 
 #include "cli/api_client.h"
 #include "cli/commands.h"
+#include "cli/interruptible.h"
 #include "net/task_group.h"
 #include "net/url.h"
 
@@ -20,7 +20,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int interrupted = 130;
 constexpr std::chrono::milliseconds live_period = 500ms;
 
 // The log, and under it a line that is drawn again and again.
@@ -97,7 +96,7 @@ Awaitable<void> show_progress(ApiClient& api, Command const& command, Screen& sc
   screen.live({});
 }
 
-Awaitable<void> follow(Endpoint endpoint, Command command, int& status, asio::signal_set& signals) {
+Awaitable<void> follow(Endpoint endpoint, Command command, int& status) {
   auto const executor = co_await asio::this_coro::executor;
   ApiClient api(executor, endpoint);
   Screen screen;
@@ -113,22 +112,14 @@ Awaitable<void> follow(Endpoint endpoint, Command command, int& status, asio::si
   };
   auto const streamed = co_await api.stream_lines(command.target, on_line);
   co_await progress.stop(1s);
-  signals.cancel();
-  if (status == interrupted) co_return;
+  bool const interrupted = co_await is_cancelled();
+  if (interrupted) co_return;
   if (streamed.has_error()) {
     fmt::print(stderr, "ERROR: {}\n", streamed.error().message);
   } else if (!is_done && !has_error) {
     fmt::print(stderr, "ERROR: the API's answer ended before the job did\n");
   }
   status = streamed.has_value() && is_done && !has_error ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-Awaitable<void> interrupt(asio::signal_set& signals, TaskGroup& tasks, int& status) {
-  auto const [error, signal] = co_await signals.async_wait(as_result);
-  if (error) co_return;
-  status = interrupted;
-  fmt::print(stderr, "\nleft; the job goes on: grove status shows it\n");
-  tasks.cancel();
 }
 
 int run_job(ConfigPath const& config, Command command) {
@@ -138,13 +129,12 @@ int run_job(ConfigPath const& config, Command command) {
     return EXIT_FAILURE;
   }
   asio::io_context io(1);
-  asio::signal_set signals(io, SIGINT, SIGTERM);
   int status = EXIT_FAILURE;
-  TaskGroup tasks(io.get_executor());
-  tasks.spawn("follow", follow(endpoint.value(), std::move(command), status, signals));
-  tasks.spawn("interrupt", interrupt(signals, tasks, status));
-  io.run();
-  return status;
+  bool const finished =
+      run_interruptible(io, "follow", follow(endpoint.value(), std::move(command), status));
+  if (finished) return status;
+  fmt::print(stderr, "\nleft; the job goes on: grove status shows it\n");
+  return interrupted_status;
 }
 
 }  // namespace

@@ -32,11 +32,6 @@ constexpr std::chrono::milliseconds back_off_min = 1s;
 constexpr std::chrono::milliseconds back_off_max = 30s;
 constexpr std::uint64_t config_bytes_max = limits::mib;
 
-fs::path home() {
-  auto const* folder = std::getenv("HOME");
-  return folder != nullptr && *folder != '\0' ? fs::path(folder) : fs::path("/");
-}
-
 bool is_free(std::uint16_t port) {
   asio::io_context io;
   tcp::acceptor acceptor(io);
@@ -50,7 +45,7 @@ bool is_free(std::uint16_t port) {
 
 Result<void> make_config(fs::path const& path, std::uint32_t workers_count,
                          std::optional<fs::path> const& ckpt_root, fs::path const& folder) {
-  auto const root = fs::absolute(ckpt_root.value_or(home() / "checkpoints"));
+  auto const root = fs::absolute(ckpt_root.value_or(home_folder() / "checkpoints"));
   TRY(make_folders(root));
   std::vector<DeviceConfig> workers;
   for (std::uint16_t port = first_port; workers.size() < workers_count && port < 65535; ++port) {
@@ -77,7 +72,7 @@ Result<void> make_config(fs::path const& path, std::uint32_t workers_count,
 fs::path default_data_folder() {
   auto const* data_home = std::getenv("XDG_DATA_HOME");
   if (data_home != nullptr && *data_home == '/') return fs::path(data_home) / "grove";
-  return home() / ".local" / "share" / "grove";
+  return home_folder() / ".local" / "share" / "grove";
 }
 
 Result<LocalLayout> prepare_local_cluster(fs::path const& folder, std::uint32_t workers_count,
@@ -126,6 +121,7 @@ Result<void> LocalCluster::launch(Child& child) {
   std::vector<char const*> arguments{"grove",    "worker",       "--rank", rank.c_str(),
                                      "--config", config.c_str(), "--data", data_text.c_str()};
   if (is_new) arguments.push_back("--new");
+  if (!layout_.is_announced) arguments.push_back("--no-announce");
   arguments.push_back(nullptr);
   pid_t const parent = ::getpid();
   pid_t const pid = ::fork();

@@ -29,6 +29,7 @@ struct LocalLayout {
   std::filesystem::path folder;
   std::filesystem::path config_path;
   std::vector<Rank> ranks;
+  bool is_announced = true;  // the workers, by mDNS
 };
 
 // Makes the folder and, where it is missing, the config: free ports from 5001 on, ckpt_root as

@@ -1,8 +1,12 @@
 #include "cli/options.h"
 
+#include <charconv>
 #include <utility>
 
 #include <CLI/CLI.hpp>
+
+#include "base/limits.h"
+#include "coordinator/discovery.h"
 
 namespace grove {
 namespace {
@@ -26,10 +30,15 @@ struct Values {
   std::string ckpt_path;
   std::string output;
   std::uint64_t generation = 0;
+  std::string coordinator;
+  std::string host;
+  double timeout_s = discovery_timeout_default.count();
   std::uint32_t local_workers = 0;
+  std::uint32_t joining_workers = 0;
   std::uint32_t rank = 0;
   std::uint16_t port = 0;
   bool is_new = false;
+  bool is_silent = false;
   bool only_prepare = false;
   bool json = false;
 };
@@ -44,6 +53,36 @@ std::filesystem::path absolute(std::string const& text) {
   std::error_code error;
   auto path = std::filesystem::absolute(text, error);
   return error ? std::filesystem::path(text) : path;
+}
+
+// "192.168.1.2:5000", "[fe80::1%eth0]:5000", "pi-main:5000".
+std::optional<Endpoint> parse_endpoint(std::string const& text) {
+  auto const colon = text.rfind(':');
+  if (colon == std::string::npos || colon == 0) return std::nullopt;
+  Endpoint endpoint;
+  auto const* const end = text.data() + text.size();
+  auto const [rest, error] = std::from_chars(text.data() + colon + 1, end, endpoint.port);
+  if (error != std::errc() || rest != end || endpoint.port == 0) return std::nullopt;
+  endpoint.host = text.substr(0, colon);
+  bool const is_bracketed = endpoint.host.front() == '[' && endpoint.host.back() == ']';
+  if (is_bracketed) endpoint.host = endpoint.host.substr(1, endpoint.host.size() - 2);
+  bool const is_bare_ipv6 = !is_bracketed && endpoint.host.find(':') != std::string::npos;
+  if (endpoint.host.empty() || is_bare_ipv6) return std::nullopt;
+  return endpoint;
+}
+
+std::string is_address_and_port(std::string const& text) {
+  return parse_endpoint(text) ? "" : "must be ADDRESS:PORT, such as 192.168.1.2:5000";
+}
+
+JoinOptions join_options(Values const& values) {
+  JoinOptions options{.coordinator = parse_endpoint(values.coordinator),
+                      .data = path_if(values.data),
+                      .host = {},
+                      .port = {}};
+  if (!values.host.empty()) options.host = values.host;
+  if (values.port != 0) options.port = values.port;
+  return options;
 }
 
 }  // namespace
@@ -77,13 +116,23 @@ std::variant<Options, int> parse_options(int argc, char const* const* argv) {
                    "with --local: where config and data are (default ~/.local/share/grove)")
       ->option_text("DIR");
   start
-      ->add_option("--ckpt-root", values.ckpt_root,
-                   "with --local: ckpt_root of a config that is made now (default ~/checkpoints)")
+      ->add_option(
+          "--ckpt-root", values.ckpt_root,
+          "ckpt_root of a config that is made now, by --local or -n (default ~/checkpoints)")
       ->option_text("DIR");
+  start
+      ->add_option("-n", values.joining_workers,
+                   "wait for N workers to join (grove join) and write them into the config first")
+      ->option_text("N")
+      ->check(CLI::Range(1, static_cast<int>(limits::workers_count_max)));
+  start->add_flag("--no-announce", values.is_silent,
+                  "with --local: do not announce the workers by mDNS");
   start->callback([&] {
     command = StartOptions{.local_workers = values.local_workers,
                            .data = path_if(values.data),
-                           .ckpt_root = path_if(values.ckpt_root)};
+                           .ckpt_root = path_if(values.ckpt_root),
+                           .joining_workers = values.joining_workers,
+                           .is_announced = !values.is_silent};
   });
 
   auto* worker = with_config(app.add_subcommand("worker", "run one worker in the foreground"));
@@ -95,6 +144,7 @@ std::variant<Options, int> parse_options(int argc, char const* const* argv) {
       ->option_text("DIR");
   worker->add_option("--port", values.port, "listen here instead of on the config's port")
       ->option_text("PORT");
+  worker->add_flag("--no-announce", values.is_silent, "do not announce this worker by mDNS");
   worker->add_flag("--new", values.is_new, "take an empty data folder for a new disk");
   worker->add_flag("--prepare", values.only_prepare,
                    "only make the data folder of a new disk, and end");
@@ -103,8 +153,23 @@ std::variant<Options, int> parse_options(int argc, char const* const* argv) {
                                    .data = path_if(values.data),
                                    .port = values.port,
                                    .is_new = values.is_new,
-                                   .only_prepare = values.only_prepare};
+                                   .only_prepare = values.only_prepare,
+                                   .is_announced = !values.is_silent};
   });
+
+  auto* join = app.add_subcommand(
+      "join", "get a rank from a coordinator that waits (grove start -n) and run this worker");
+  join->add_option("--coordinator", values.coordinator,
+                   "where it is, if multicast does not pass; without it, found by mDNS")
+      ->option_text("ADDRESS:PORT")
+      ->check(is_address_and_port);
+  join->add_option("--data", values.data, "data folder (default ~/.local/share/grove/worker)")
+      ->option_text("DIR");
+  join->add_option("--host", values.host, "the name shown to people (default: this machine's)")
+      ->option_text("NAME");
+  join->add_option("--port", values.port, "listen here (default: what the coordinator says)")
+      ->option_text("PORT");
+  join->callback([&] { command = join_options(values); });
 
   auto* store =
       with_config(app.add_subcommand("store", "store a checkpoint on the workers, twice"));
@@ -131,6 +196,13 @@ std::variant<Options, int> parse_options(int argc, char const* const* argv) {
     command = std::move(options);
   });
 
+  auto* discover =
+      with_json(with_config(app.add_subcommand("discover", "workers that answer on this network")));
+  discover->add_option("--timeout", values.timeout_s, "seconds to look for them (default 10)")
+      ->option_text("S")
+      ->check(CLI::Range(discovery_timeout_min.count(), discovery_timeout_max.count()));
+  discover->callback(
+      [&] { command = DiscoverOptions{.timeout_s = values.timeout_s, .form = form()}; });
   auto* status = with_json(
       with_config(app.add_subcommand("status", "workers, running jobs and what is at risk")));
   status->callback([&] { command = StatusOptions{.form = form()}; });

@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "base/config.h"
+#include "net/http_call.h"
 
 namespace grove {
 
@@ -16,6 +17,15 @@ struct StartOptions {
   std::uint32_t local_workers = 0;  // --local N: also run N workers on this machine
   std::optional<std::filesystem::path> data;
   std::optional<std::filesystem::path> ckpt_root;  // only for a config that is made now
+  std::uint32_t joining_workers = 0;               // -n N: wait for N grove joins first
+  bool is_announced = true;                        // the local workers
+};
+
+struct JoinOptions {
+  std::optional<Endpoint> coordinator;  // --coordinator ADDRESS:PORT
+  std::optional<std::filesystem::path> data;
+  std::optional<std::string> host;  // as the config will have it
+  std::optional<std::uint16_t> port;
 };
 
 struct WorkerCommandOptions {
@@ -24,6 +34,7 @@ struct WorkerCommandOptions {
   std::uint16_t port = 0;     // 0: the config's
   bool is_new = false;        // an empty folder is a new disk
   bool only_prepare = false;  // make the data folder of a new disk, and end
+  bool is_announced = true;
 };
 
 struct StoreOptions {
@@ -38,6 +49,10 @@ struct GatherCommandOptions {
 
 enum class Form { table, json };
 
+struct DiscoverOptions {
+  double timeout_s = 0;
+  Form form = Form::table;
+};
 struct StatusOptions {
   Form form = Form::table;
 };
@@ -51,9 +66,9 @@ struct VersionOptions {
   Form form = Form::table;
 };
 
-using CommandOptions =
-    std::variant<StartOptions, WorkerCommandOptions, StoreOptions, GatherCommandOptions,
-                 StatusOptions, ListOptions, ConfigOptions, VersionOptions>;
+using CommandOptions = std::variant<StartOptions, WorkerCommandOptions, JoinOptions, StoreOptions,
+                                    GatherCommandOptions, DiscoverOptions, StatusOptions,
+                                    ListOptions, ConfigOptions, VersionOptions>;
 
 struct Options {
   std::optional<std::filesystem::path> config;  // --config

@@ -7,8 +7,10 @@
 #include <spdlog/spdlog.h>
 
 #include "cli/commands.h"
+#include "cli/interruptible.h"
 #include "cli/local_cluster.h"
 #include "cli/service.h"
+#include "cli/worker_intake.h"
 #include "coordinator/coordinator.h"
 #include "worker/worker.h"
 
@@ -32,28 +34,65 @@ std::string listening_address(Config const& config) {
   return is_ipv6 ? "[" + config.api_host + "]" : config.api_host;
 }
 
+// What -n writes: the config that was named, else the one that is there, else configs/config.yaml.
+std::filesystem::path intake_path(ConfigPath const& explicit_path) {
+  if (explicit_path) return *explicit_path;
+  auto const* named = std::getenv("GROVE_CONFIG");
+  if (named != nullptr && *named != '\0') return named;
+  auto const found = find_config({});
+  return found.has_value() ? found.value() : "configs/config.yaml";
+}
+
+// Why these options do not go together; none where they do.
+std::optional<std::string> misuse(ConfigPath const& config_path, StartOptions const& options) {
+  if (options.local_workers > 0) {
+    if (config_path) {
+      return "--local writes a config of its own: give --data instead of --config";
+    }
+    if (options.joining_workers > 0) return "--local has its own workers: nobody can join with -n";
+    return std::nullopt;
+  }
+  if (options.data) return "--data goes with --local N";
+  if (options.ckpt_root && options.joining_workers == 0) {
+    return "--ckpt-root goes with --local N or -n N";
+  }
+  return std::nullopt;
+}
+
+int wait_for_joins(std::filesystem::path const& path, StartOptions const& options) {
+  auto const taken = take_workers_in({.config_path = path,
+                                      .workers_count = options.joining_workers,
+                                      .ckpt_root = options.ckpt_root});
+  if (taken.has_value()) return EXIT_SUCCESS;
+  if (taken.error().kind == ErrorKind::cancelled) return interrupted_status;
+  return report(taken.error());
+}
+
 }  // namespace
 
 int run_start(ConfigPath const& config_path, StartOptions const& options) {
+  if (auto const wrong = misuse(config_path, options)) {
+    fmt::print(stderr, "{}\n", *wrong);
+    return 2;
+  }
+  auto path = config_path;
+  if (options.joining_workers > 0) {
+    path = intake_path(config_path);
+    int const status = wait_for_joins(*path, options);
+    if (status != EXIT_SUCCESS) return status;
+  }
   asio::io_context io(1);
   std::unique_ptr<LocalCluster> local;
   Result<Config> config = fail(ErrorKind::internal, "no config");
   if (options.local_workers > 0) {
-    if (config_path) {
-      fmt::print(stderr, "--local writes a config of its own: give --data instead of --config\n");
-      return 2;
-    }
     auto layout = prepare_local_cluster(options.data.value_or(default_data_folder()),
                                         options.local_workers, options.ckpt_root);
     if (layout.has_error()) return report(layout.error());
+    layout.value().is_announced = options.is_announced;
     config = load_config(layout.value().config_path);
     local = std::make_unique<LocalCluster>(io.get_executor(), std::move(layout).value());
   } else {
-    if (options.data || options.ckpt_root) {
-      fmt::print(stderr, "--data and --ckpt-root go with --local N\n");
-      return 2;
-    }
-    config = find_and_load(config_path);
+    config = find_and_load(path);
   }
   if (config.has_error()) return report(config.error());
   Coordinator coordinator(io.get_executor(), config.value());
@@ -88,6 +127,7 @@ int run_worker(ConfigPath const& config_path, WorkerCommandOptions const& option
   bool const may_be_empty = options.is_new || options.only_prepare;
   worker_options.empty = may_be_empty ? EmptyFolder::adopt : EmptyFolder::refuse;
   worker_options.port_override = options.port;
+  worker_options.is_announced = options.is_announced;
   auto const address = worker_options.listen_address;
   auto worker = Worker::open(io.get_executor(), std::move(worker_options));
   if (worker.has_error()) return report(worker.error());

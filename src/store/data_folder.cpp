@@ -170,6 +170,12 @@ Result<DataFolder> DataFolder::open(fs::path const& root, Rank rank, EmptyFolder
   return DataFolder(root, rank, found->id, std::move(lock).value());
 }
 
+Result<std::optional<FolderIdentity>> DataFolder::identity_of(fs::path const& root) {
+  TRY(auto const found, find_identity(root));
+  if (!found) return std::optional<FolderIdentity>();
+  return std::optional(FolderIdentity{.rank = found->rank, .id = found->id});
+}
+
 Result<void> DataFolder::write(fs::path const& path, std::span<std::byte const> bytes) const {
   TRY(auto pending, PendingFile::create(tmp()));
   TRY(pending.file().write_at(bytes, 0));

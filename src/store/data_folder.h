@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -25,6 +26,11 @@ namespace grove {
 
 enum class EmptyFolder { refuse, adopt };
 
+struct FolderIdentity {
+  Rank rank;
+  std::string id;
+};
+
 class DataFolder {
  public:
   static constexpr std::uint32_t format_version = 1;
@@ -33,6 +39,9 @@ class DataFolder {
   // Fails: conflict (another process holds it), invalid (another rank, a newer format, damaged, an
   // empty folder that was not to be adopted; the message says to pass --new).
   static Result<DataFolder> open(std::filesystem::path const& root, Rank rank, EmptyFolder empty);
+
+  // Whose folder this is, without opening it; none for an empty one. Fails: invalid (as open).
+  static Result<std::optional<FolderIdentity>> identity_of(std::filesystem::path const& root);
 
   std::filesystem::path const& root() const { return root_; }
   Rank rank() const { return rank_; }

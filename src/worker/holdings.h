@@ -42,6 +42,7 @@ struct WorkerOptions {
   std::uint16_t port_override = 0;  // 0: the config's port
   std::chrono::seconds collection_grace = limits::collection_grace;
   FatalHandler on_fatal;  // none: the worker ends the process itself
+  bool is_announced = false;  // by mDNS
 };
 
 struct Holdings {

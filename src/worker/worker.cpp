@@ -6,6 +6,8 @@
 #include <spdlog/spdlog.h>
 
 #include "base/limits.h"
+#include "net/host_label.h"
+#include "transfer/announcement.h"
 #include "worker/api.h"
 #include "worker/upkeep.h"
 
@@ -35,18 +37,20 @@ Result<std::unique_ptr<Worker>> Worker::open(asio::any_io_executor executor,
   server.address = options.listen_address;
   server.port = options.port_override;
   auto const rank = options.rank;
+  bool const is_announced = options.is_announced;
   TRY(auto holdings, Holdings::open(std::move(executor), std::move(options)));
   DeviceConfig const* device = find_worker(holdings->config, rank);
   GROVE_ASSERT(device != nullptr);
   if (server.port == 0) server.port = device->port;
   server.hosts = {device->host, device->ip};
-  return std::unique_ptr<Worker>(new Worker(std::move(holdings), std::move(server)));
+  return std::unique_ptr<Worker>(new Worker(std::move(holdings), std::move(server), is_announced));
 }
 
-Worker::Worker(std::unique_ptr<Holdings> holdings, HttpServerOptions options)
+Worker::Worker(std::unique_ptr<Holdings> holdings, HttpServerOptions options, bool is_announced)
     : holdings_(std::move(holdings)),
       tasks_(holdings_->executor),
-      server_(holdings_->executor, worker_routes(*holdings_), std::move(options)) {}
+      server_(holdings_->executor, worker_routes(*holdings_), std::move(options)),
+      is_announced_(is_announced) {}
 
 Worker::~Worker() = default;
 
@@ -54,7 +58,19 @@ Result<void> Worker::start() {
   TRY(server_.start());
   tasks_.spawn("collection", collect_periodically(*holdings_));
   tasks_.spawn("leases", expire_leases(*holdings_));
+  if (!is_announced_) return ok();
+  if (auto const announced = announce(); announced.has_error()) {
+    spdlog::warn("this worker is not announced, only the addresses in config.yaml lead to it: {}",
+                 announced.error().message);
+  }
   return ok();
+}
+
+Result<void> Worker::announce() {
+  auto const rank = holdings_->folder.rank();
+  DeviceConfig const* device = find_worker(holdings_->config, rank);
+  TRY(mdns_, Mdns::start(holdings_->executor, mdns_host_label(machine_name(), port())));
+  return mdns_->announce(announce_worker({.rank = rank, .host = device->host, .id = id()}, port()));
 }
 
 std::uint16_t Worker::port() const {
@@ -66,6 +82,8 @@ std::string const& Worker::id() const {
 }
 
 Awaitable<void> Worker::stop() {
+  // Goodbye first: nobody should begin to talk to a worker that is going.
+  if (mdns_) co_await mdns_->stop();
   co_await server_.stop(limits::shutdown_grace);
   co_await tasks_.stop(limits::shutdown_grace);
 }

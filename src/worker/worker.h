@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "net/http_server.h"
+#include "net/mdns.h"
 #include "net/task_group.h"
 #include "worker/holdings.h"
 
@@ -21,7 +22,9 @@ class Worker {
                                               WorkerOptions options);
   ~Worker();
 
-  // Begins to serve and to look after its folder. Fails: conflict (the port is in use), invalid.
+  // Begins to serve, to look after its folder and, where asked for, to announce itself by mDNS
+  // (where that is not possible it is said in the log and the worker serves all the same). Fails:
+  // conflict (the port is in use), invalid.
   Result<void> start();
   std::uint16_t port() const;  // after start()
   std::string const& id() const;
@@ -29,11 +32,15 @@ class Worker {
   Awaitable<void> stop();
 
  private:
-  Worker(std::unique_ptr<Holdings> holdings, HttpServerOptions options);
+  Worker(std::unique_ptr<Holdings> holdings, HttpServerOptions options, bool is_announced);
+
+  Result<void> announce();
 
   std::unique_ptr<Holdings> holdings_;
   TaskGroup tasks_;
   HttpServer server_;
+  bool is_announced_;
+  std::unique_ptr<Mdns> mdns_;
 };
 
 }  // namespace grove

@@ -70,7 +70,7 @@ class Cluster:
         data = self.data(rank)
         new = [] if data.exists() else ["--new"]
         command = [*(prefix or []), str(GROVE), "worker", "--rank", str(rank), "--config", str(self.config_path),
-                   "--data", str(data), "--port", str(self.ports[rank]), *new, *extra]
+                   "--data", str(data), "--port", str(self.ports[rank]), "--no-announce", *new, *extra]
         if old := self.workers.get(rank):
             self.ended.append(old)
         self.workers[rank] = Process(f"worker {rank}", command, self._log(f"worker_{rank}"))
