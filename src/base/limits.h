@@ -90,6 +90,16 @@ inline constexpr std::size_t discovery_calls_max = 32;  // /health calls at once
 inline constexpr std::chrono::milliseconds discovery_settle = 500ms;
 inline constexpr std::chrono::milliseconds moved_worker_timeout = 3s;  // at the start of a job
 
+// --- mDNS: anybody on the network can send anything ---
+inline constexpr std::size_t mdns_packet_bytes_max = 9000;  // RFC 6762 section 17
+// A TXT record beyond this is "not recommended" (RFC 6763 section 6.2), and none of ours is near.
+inline constexpr std::size_t mdns_record_bytes_max = 1300;
+// Records kept of one interface and family: PTR, SRV, TXT and an address of workers_count_max.
+inline constexpr unsigned mdns_records_max = 4096;
+static_assert(mdns_records_max >= 4 * workers_count_max);
+// Sightings of one browse, and finds it resolves at once: all the workers of a cluster.
+inline constexpr std::size_t mdns_sightings_max = 1024;
+
 // --- a worker's upkeep ---
 inline constexpr std::chrono::seconds lease_period = 10min;  // renewed by any call of the job
 inline constexpr std::chrono::seconds collection_grace = 24h;

@@ -27,8 +27,9 @@ bool run_interruptible(asio::io_context& io, std::string name, Awaitable<void> t
   bool interrupted = false;
   TaskGroup tasks(io.get_executor());
   TaskGroup watch(io.get_executor());
-  tasks.spawn(std::move(name), run_and_release(std::move(task), signals));
+  // The watch first: a task that ends at once has something to release.
   watch.spawn("interrupt", cancel_at_signal(signals, tasks, interrupted));
+  tasks.spawn(std::move(name), run_and_release(std::move(task), signals));
   io.run();
   return !interrupted;
 }

@@ -20,11 +20,11 @@
 #include "base/random.h"
 #include "cli/commands.h"
 #include "cli/interruptible.h"
-#include "cli/join_client.h"
 #include "cli/local_cluster.h"
+#include "coordinator/join_client.h"
 #include "net/host_label.h"
 #include "net/task_group.h"
-#include "store/data_folder.h"
+#include "worker/worker.h"
 
 namespace grove {
 namespace fs = std::filesystem;

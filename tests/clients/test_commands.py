@@ -15,7 +15,8 @@ from harness.ports import free_port
 from harness.process import Process
 from harness.waiting import wait_until
 
-COMMANDS = ["start", "worker", "store", "gather", "status", "ls", "config", "version"]
+COMMANDS = ["start", "worker", "join", "store", "gather", "discover", "status", "ls", "config",
+            "version"]
 
 
 @pytest.mark.smoke

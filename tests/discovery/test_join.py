@@ -88,7 +88,7 @@ def test_joining_again_keeps_the_rank_with_and_without_a_coordinator(make_lab_cl
     workers = {}
     for rank in (1, 2):
         workers[rank] = cluster.start_on(f"w{rank}", f"join_{rank}", "join")
-        workers[rank].wait_for_log(f"{rank} of 2 workers")
+        master.wait_for_log(f"{rank} of 2 workers")
     master.wait_for_log("API listening")
     assert store(cluster, "step_1").startswith("Done:")
 
@@ -114,8 +114,8 @@ def test_several_workers_of_one_host_have_ports_and_names_of_their_own(make_lab_
     master = start_master(cluster, 2)
     for number in (1, 2):
         data = cluster.folder / f"data_{number}"
-        cluster.start_on("w1", f"join_{number}", "join", "--data", str(data)
-                         ).wait_for_log(f"{number} of 2 workers")
+        cluster.start_on("w1", f"join_{number}", "join", "--data", str(data))
+        master.wait_for_log(f"{number} of 2 workers")
     master.wait_for_log("API listening")
     assert [row[0::3] for row in cluster.rows()] == [(1, 5001), (2, 5002)]
     assert store(cluster, "step_1").startswith("Done: 4/4")
@@ -195,7 +195,7 @@ def test_a_copied_data_folder_is_refused(desk):
     _, url = desk
     with httpx.Client(timeout=20, trust_env=False) as client:
         with client.stream("POST", f"{url}/join", json=join_body(rank=3)) as first:
-            assert next(first.iter_lines()) == '{"joined":1,"wanted":2}'
+            assert next(first.iter_lines()).strip() == '{"joined":1,"wanted":2}'
             second = httpx.post(f"{url}/join", json=join_body(id="b" * 32, rank=3), trust_env=False)
             assert second.status_code == 409
             assert "both have the data of rank 3" in second.json()["detail"]

@@ -66,17 +66,19 @@ class LabCluster:
         return self
 
     def call(self, target: str, method: str = "GET") -> subprocess.CompletedProcess:
-        """curl on the coordinator's host; the answer's status is the last line."""
+        """curl on the coordinator's host; the answer ends with its status."""
         return self.coordinator.run(
-            ["curl", "-sN", "-X", method, "--max-time", "100", "-w", "\n%{http_code}",
+            ["curl", "-sN", "-X", method, "--max-time", "100", "-w", "%{http_code}",
              f"http://127.0.0.1:{API_PORT}{target}"], seconds=110)
 
     def job(self, endpoint: str, path: Path) -> list[str]:
-        return self.call(f"/{endpoint}?ckpt_path={path}", "POST").stdout.splitlines()[:-1]
+        answer = self.call(f"/{endpoint}?ckpt_path={path}", "POST").stdout
+        return answer.rsplit("\n", 1)[0].splitlines()
 
     def discover(self, timeout: float) -> dict:
-        answer, status = self.call(f"/discover?timeout={timeout}").stdout.rsplit("\n", 1)
-        assert status == "200", answer
+        answer = self.call(f"/discover?timeout={timeout}").stdout
+        assert answer.endswith("200"), answer
+        answer = answer[:-3]
         return json.loads(answer)
 
     def rows(self, timeout: float = 30) -> list[tuple[int, str, str, int]]:

@@ -1,4 +1,4 @@
-#include "cli/join_client.h"
+#include "coordinator/join_client.h"
 
 #include <algorithm>
 #include <map>
