@@ -13,7 +13,6 @@
 #include "base/limits.h"
 #include "net/parallel.h"
 #include "net/task_group.h"
-#include "transfer/announcement.h"
 
 namespace grove {
 namespace {
@@ -87,9 +86,15 @@ class Scan {
   }
 
   void take(MdnsSighting const& sighting) {
-    if (!read_announcement(sighting)) return;
+    auto const announcement = read_announcement(sighting);
+    if (!announcement) return;
     if (!seen_.insert({sighting.address, sighting.port}).second) return;
-    candidates_.push_back({.address = sighting.address, .port = sighting.port});
+    Candidate const candidate{.address = sighting.address, .port = sighting.port};
+    if (options_.comes_first(*announcement)) {
+      candidates_.push_front(candidate);
+    } else {
+      candidates_.push_back(candidate);
+    }
     changed_.notify_all();
   }
 
@@ -227,6 +232,12 @@ Awaitable<Result<std::vector<FoundWorker>>> discover(Services& services, Mdns& m
     options.timeout = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     options.settle = limits::discovery_settle;
     options.is_enough = [&config](auto const& found) { return has_all(found, config); };
+    options.comes_first = [&config](WorkerAnnouncement const& announced) {
+      return std::any_of(config.workers.begin(), config.workers.end(),
+                         [&](DeviceConfig const& device) {
+                           return device.rank == announced.rank && device.host == announced.host;
+                         });
+    };
     auto found = co_await find_workers(services, mdns, std::move(options));
     if (found.has_error() || !has_all(found.value(), config)) co_return found;
     auto there = co_await still_there(services, std::move(found).value());

@@ -93,6 +93,12 @@ Awaitable<std::vector<FoundWorker>> scan_for(Services& services, Config const& c
       return !matches(config.workers[absence.worker_index], found).empty();
     });
   };
+  options.comes_first = [&](WorkerAnnouncement const& announced) {
+    return std::any_of(absent.begin(), absent.end(), [&](Absence const& absence) {
+      auto const& device = config.workers[absence.worker_index];
+      return device.rank == announced.rank && device.host == announced.host;
+    });
+  };
   auto found = co_await find_workers(services, *mdns.value(), std::move(options));
   if (found.has_error()) {
     if (found.error().kind != ErrorKind::cancelled) spdlog::warn("{}", found.error().message);
