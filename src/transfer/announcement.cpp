@@ -12,6 +12,7 @@ namespace {
 // An instance is one label (RFC 6763, 4.1.1).
 constexpr std::size_t instance_bytes_max = 63;
 
+constexpr std::size_t shown_id_digits = 8;
 // "host=" and the name are one string of at most 255 bytes (RFC 6763, 6.1).
 constexpr std::size_t host_text_bytes_max = 250;
 
@@ -31,7 +32,9 @@ std::string text_of(MdnsSighting const& sighting, char const* key) {
 }  // namespace
 
 MdnsService announce_worker(WorkerAnnouncement const& worker, std::uint16_t port) {
-  auto const tail = fmt::format(" rank {} port {}", worker.rank.value, port);
+  // Of its own for every worker, wherever it is: two with one name would be taken for one.
+  auto const tail =
+      fmt::format(" rank {} ({})", worker.rank.value, worker.id.substr(0, shown_id_digits));
   return {.type = worker_service_type,
           .instance = cut(worker.host, instance_bytes_max - tail.size()) + tail,
           .port = port,

@@ -19,7 +19,7 @@ TEST(Announcement, ComesBackAsItWasMade) {
   WorkerAnnouncement const made{.rank = Rank{3}, .host = "pi4-3", .id = std::string(32, 'a')};
   auto const service = announce_worker(made, 5003);
   EXPECT_EQ(service.type, "_smoltorrent._tcp");
-  EXPECT_EQ(service.instance, "pi4-3 rank 3 port 5003");
+  EXPECT_EQ(service.instance, "pi4-3 rank 3 (aaaaaaaa)");
   EXPECT_EQ(service.port, 5003);
   auto const read = read_announcement(sighting_of(service));
   ASSERT_TRUE(read);
@@ -29,20 +29,20 @@ TEST(Announcement, ComesBackAsItWasMade) {
 }
 
 TEST(Announcement, OfALongNameIsStillOneLabel) {
-  WorkerAnnouncement const made{.rank = Rank{1000}, .host = std::string(200, 'h'), .id = {}};
+  WorkerAnnouncement const made{.rank = Rank{1000}, .host = std::string(200, 'h'), .id = "0123456789"};
   auto const service = announce_worker(made, 65535);
   EXPECT_EQ(service.instance.size(), 63u);
-  EXPECT_TRUE(service.instance.ends_with("h rank 1000 port 65535"));
+  EXPECT_TRUE(service.instance.ends_with("h rank 1000 (01234567)"));
   EXPECT_EQ(service.txt.at("host"), made.host);
 }
 
 TEST(Announcement, CutsNoCharacterInTwo) {
   std::string name;
   for (int i = 0; i < 126; ++i) name += "\xc3\xa9";
-  auto const service = announce_worker({.rank = Rank{1}, .host = name, .id = {}}, 1);
+  auto const service = announce_worker({.rank = Rank{1}, .host = name, .id = "abcd"}, 1);
   EXPECT_EQ(service.txt.at("host").size(), 250u);
-  // 63 - 14 = 49 bytes are left before " rank 1 port 1"; half of a character is none.
-  EXPECT_EQ(service.instance, name.substr(0, 48) + " rank 1 port 1");
+  // 63 - 14 = 49 bytes are left before " rank 1 (abcd)"; half of a character is none.
+  EXPECT_EQ(service.instance, name.substr(0, 48) + " rank 1 (abcd)");
 }
 
 TEST(Announcement, NeedsNoId) {
