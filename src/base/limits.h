@@ -100,6 +100,14 @@ static_assert(mdns_records_max >= 4 * workers_count_max);
 // Sightings of one browse, and finds it resolves at once: all the workers of a cluster.
 inline constexpr std::size_t mdns_sightings_max = 1024;
 
+// --- metrics: Prometheus scrapes every 15 s and waits 10 s for an answer ---
+// Between two surveys of the workers, however many scrapes there are.
+inline constexpr std::chrono::milliseconds survey_period = 10s;
+// Longer than a worker is given to answer, so that a dead one delays a scrape and no more.
+inline constexpr std::chrono::milliseconds survey_wait = 5s;
+inline constexpr std::size_t metrics_checkpoints_max = 50;  // named one by one
+static_assert(survey_wait > connect_timeout);
+
 // --- a worker's upkeep ---
 inline constexpr std::chrono::seconds lease_period = 10min;  // renewed by any call of the job
 inline constexpr std::chrono::seconds collection_grace = 24h;

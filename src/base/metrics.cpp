@@ -128,10 +128,11 @@ constexpr Row<Level> levels[] = {
      "smoltorrent_worker_copies",
      "Copies of shards on a worker that answers, of all generations.",
      {"rank", "host"}},
-    {Level::worker_damaged_copies,
+    {Level::worker_damaged_refs,
      coordinator,
-     "smoltorrent_worker_damaged_copies",
-     "Copies of shards on a worker that answers that lack a chunk, as far as it knows.",
+     "smoltorrent_worker_damaged_refs",
+     "Copies of shards, and manifests, on a worker that answers that lack a chunk, as far as it "
+     "knows.",
      {"rank", "host"}},
     {Level::checkpoints,
      coordinator,
@@ -156,7 +157,7 @@ constexpr Row<Level> levels[] = {
     {Level::checkpoint_not_safe,
      coordinator,
      "smoltorrent_checkpoint_not_safe",
-     "1 for each checkpoint that is not safe and not being stored now; at most 50 of them.",
+     "1 for each checkpoint that is not safe; at most 50, the worst first.",
      {"identity", "state"}},
     {Level::newest_safe_age, coordinator, "smoltorrent_newest_safe_checkpoint_age_seconds",
      "Seconds since the newest store among the checkpoints that are safe now: the wall clock less "
@@ -173,8 +174,8 @@ constexpr Row<Level> levels[] = {
      "Refs held: copies of shards, and manifests."},
     {Level::copies_held, worker, "smoltorrent_copies_held",
      "Copies of shards held, of all generations."},
-    {Level::damaged_copies, worker, "smoltorrent_damaged_copies",
-     "Copies of shards held that lack a chunk."},
+    {Level::damaged_refs, worker, "smoltorrent_damaged_refs",
+     "Refs held that lack a chunk, as far as the worker knows."},
     {Level::quarantined_files, worker, "smoltorrent_quarantined_files",
      "Damaged files kept in quarantine/."},
     {Level::last_scrub_time, worker, "smoltorrent_last_scrub_timestamp_seconds",
@@ -195,7 +196,7 @@ constexpr Row<Timing> timings[] = {
     {Timing::send_duration, coordinator, "smoltorrent_send_duration_seconds",
      "Time from the beginning of a copy's transfer until it is durable on its worker."},
     {Timing::sync_duration, worker, "smoltorrent_sync_duration_seconds",
-     "Time the disk took to make what was put durable."},
+     "Time the disk took to make durable what had been put (POST /sync)."},
 };
 
 // From a small file in a local cluster to 100 GB over a slow link.

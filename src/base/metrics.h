@@ -53,7 +53,7 @@ enum class Level {
   worker_size_bytes,      // by rank and host
   worker_reserved_bytes,  // by rank and host
   worker_copies,          // by rank and host
-  worker_damaged_copies,  // by rank and host
+  worker_damaged_refs,    // by rank and host
   checkpoints,            // by state
   checkpoint_bytes,       // by state
   copies_wanted,          // by state
@@ -67,7 +67,7 @@ enum class Level {
   disk_reserved_bytes,
   refs_held,
   copies_held,
-  damaged_copies,
+  damaged_refs,
   quarantined_files,
   last_scrub_time,
   // watcher

@@ -95,7 +95,8 @@ int run_start(ConfigPath const& config_path, StartOptions const& options) {
     config = find_and_load(path);
   }
   if (config.has_error()) return report(config.error());
-  Coordinator coordinator(io.get_executor(), config.value());
+  Metrics metrics({Role::coordinator});
+  Coordinator coordinator(io.get_executor(), config.value(), metrics);
   auto const start = [&]() -> Result<void> {
     TRY(coordinator.start());
     if (local) {

@@ -9,7 +9,9 @@
 #include "base/limits.h"
 #include "base/random.h"
 #include "coordinator/api.h"
+#include "coordinator/cluster_metrics.h"
 #include "net/http_client.h"
+#include "net/metrics_route.h"
 #include "net/offload.h"
 
 namespace grove {
@@ -27,7 +29,7 @@ HttpServerOptions server_options(Config const& config) {
 }  // namespace
 
 struct Coordinator::State {
-  State(asio::any_io_executor executor, Config const& config)
+  State(asio::any_io_executor executor, Config const& config, Metrics& metrics)
       : http(executor),
         offload(std::max(2u, std::thread::hardware_concurrency())),
         buffers(executor, limits::job_buffers_bytes_max),
@@ -37,11 +39,19 @@ struct Coordinator::State {
                  .offload = offload,
                  .buffers = buffers,
                  .neighbours = neighbours,
+                 .metrics = metrics,
                  .coordinator_id = random_hex(16)},
         jobs(services),
         overview(services),
+        cluster_metrics(config.source, services, jobs, overview),
         api(config.source, services, jobs, overview),
-        server(executor, api.router(), server_options(config)) {}
+        server(executor, routes(), server_options(config)) {}
+
+  HttpRouter routes() {
+    auto router = api.router();
+    add_metrics_routes(router, services.metrics, [this] { return cluster_metrics.refresh(); });
+    return router;
+  }
 
   HttpClient http;
   Offload offload;
@@ -50,12 +60,13 @@ struct Coordinator::State {
   Services services;
   Jobs jobs;
   Overview overview;
+  ClusterMetrics cluster_metrics;
   Api api;
   HttpServer server;
 };
 
-Coordinator::Coordinator(asio::any_io_executor executor, Config config)
-    : state_(std::make_unique<State>(std::move(executor), config)) {}
+Coordinator::Coordinator(asio::any_io_executor executor, Config config, Metrics& metrics)
+    : state_(std::make_unique<State>(std::move(executor), config, metrics)) {}
 
 Coordinator::~Coordinator() = default;
 
@@ -70,6 +81,7 @@ std::uint16_t Coordinator::port() const {
 Awaitable<void> Coordinator::stop() {
   // Jobs first: their streams then end with a line that says so.
   co_await state_->jobs.stop(limits::shutdown_grace);
+  co_await state_->cluster_metrics.stop(limits::shutdown_grace);
   co_await state_->server.stop(limits::shutdown_grace);
   co_await state_->neighbours.stop();
   state_->http.close_idle();

@@ -7,6 +7,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "base/metrics.h"
 #include "net/asio.h"
 
 namespace grove {
@@ -14,7 +15,8 @@ namespace grove {
 class Coordinator {
  public:
   // The API listens where `config` says; requests read the file at config.source afresh.
-  Coordinator(asio::any_io_executor executor, Config config);
+  // `metrics`, of a coordinator's role at least, must outlive it.
+  Coordinator(asio::any_io_executor executor, Config config, Metrics& metrics);
   ~Coordinator();
 
   // Fails: conflict when the port is in use.

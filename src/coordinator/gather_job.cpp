@@ -148,10 +148,16 @@ std::vector<Holder> GatherJob::holders_at(std::vector<std::size_t> const& worker
   return holders;
 }
 
+void GatherJob::tell_fallback(ShardIndex shard, std::size_t next, std::size_t failed) {
+  auto const& rank = device(failed).rank;
+  services_.metrics.add(Count::transfer_errors, {fmt::to_string(rank.value)});
+  job_->add_line(lines::trying_replica(device(next).rank, shard, rank));
+}
+
 FetchOptions GatherJob::fetch_options(std::optional<ShardIndex> shard) {
   auto const on_fallback = [this, shard](std::size_t next, std::size_t failed, Error const&) {
     if (!shard) return;
-    job_->add_line(lines::trying_replica(device(next).rank, *shard, device(failed).rank));
+    tell_fallback(*shard, next, failed);
   };
   auto const on_bytes = [this](std::uint64_t bytes) { job_->add_bytes_done(bytes); };
   return {.offload = services_.offload,
@@ -232,7 +238,7 @@ Awaitable<Result<void>> GatherJob::fetch_shard(ShardIndex index) {
   auto const primary = index.value % config_.workers.size();
   auto const first = holders.front().worker_index;
   if (first != primary) {  // the survey has found the primary away, or its copy damaged
-    job_->add_line(lines::trying_replica(device(first).rank, index, device(primary).rank));
+    tell_fallback(index, first, primary);
   }
   CO_TRY(auto const list, co_await fetch_shard_list(entry.list, holders));
   if (config_.keep_shards) {

@@ -51,19 +51,25 @@ void Job::begin() {
 
 void Job::finish(std::string done_line) {
   finished_ms_ = wall_clock_ms();
+  ended_ = std::chrono::steady_clock::now();
   state_ = JobState::done;
   add_line(std::move(done_line));
 }
 
 void Job::fail_with(Error const& error) {
   finished_ms_ = wall_clock_ms();
+  ended_ = std::chrono::steady_clock::now();
+  failure_ = error.kind;
   state_ = JobState::failed;
   add_line(lines::error(error.message));
 }
 
+std::chrono::duration<double> Job::running_time() const {
+  return ended_.value_or(std::chrono::steady_clock::now()) - began_;
+}
+
 double Job::bytes_per_second() const {
-  auto const seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
+  auto const seconds = running_time().count();
   return seconds > 0 ? static_cast<double>(bytes_done_) / seconds : 0.0;
 }
 

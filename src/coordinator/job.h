@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,7 +50,10 @@ class Job {
   void add_bytes_done(std::uint64_t bytes) { bytes_done_ += bytes; }
   std::uint64_t bytes_total() const { return bytes_total_; }
   std::uint64_t bytes_done() const { return bytes_done_; }
-  double bytes_per_second() const;  // since begin()
+  std::chrono::duration<double> running_time() const;  // from begin() to the end, or to now
+  double bytes_per_second() const;                     // over that time
+  // Why it failed.
+  std::optional<ErrorKind> failure() const { return failure_; }
 
   // Adds a progress line whenever no line came for `period`, until the job is finished or the
   // caller is cancelled.
@@ -69,6 +73,8 @@ class Job {
   std::int64_t started_ms_;
   std::int64_t finished_ms_ = 0;
   std::chrono::steady_clock::time_point began_;
+  std::optional<std::chrono::steady_clock::time_point> ended_;
+  std::optional<ErrorKind> failure_;
   std::chrono::steady_clock::time_point last_line_;
   std::uint64_t bytes_total_ = 0;
   std::uint64_t bytes_done_ = 0;

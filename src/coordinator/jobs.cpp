@@ -38,6 +38,15 @@ std::shared_ptr<Job> Jobs::make(JobKind kind, CheckpointKey const& key) {
   return job;
 }
 
+void Jobs::count(Job const& job) {
+  bool const is_store = job.kind() == JobKind::store;
+  auto const result = job.failure() == ErrorKind::cancelled ? "cancelled" : to_string(job.state());
+  services_.metrics.add(is_store ? Count::store_operations : Count::gather_operations,
+                        {std::string(result)});
+  services_.metrics.observe(is_store ? Timing::store_wall : Timing::gather_wall,
+                            job.running_time());
+}
+
 std::shared_ptr<Job> Jobs::store(Config config, CheckpointRequest request,
                                  std::optional<FileStamp> stamp) {
   auto& entry = stores_[request.key.identity()];
@@ -74,11 +83,13 @@ Awaitable<void> Jobs::run_store(std::shared_ptr<Job> before, std::shared_ptr<Job
   bool const is_free = co_await wait_for(std::move(before), job);
   if (!is_free) {
     job->fail_with(stopped());
+    count(*job);
     co_return;
   }
   auto const identity = request.key.identity();
   StoreJob store(services_, std::move(config), std::move(request), job);
   co_await store.run([this, &identity] { ++commits_[identity]; });
+  count(*job);
   auto const entry = stores_.find(identity);
   if (entry != stores_.end() && entry->second.job == job) stores_.erase(entry);
 }
@@ -88,10 +99,12 @@ Awaitable<void> Jobs::run_gather(std::shared_ptr<Job> before, std::shared_ptr<Jo
   bool const is_free = co_await wait_for(std::move(before), job);
   if (!is_free) {
     job->fail_with(stopped());
+    count(*job);
     co_return;
   }
   GatherJob gather(services_, std::move(config), std::move(request), std::move(options), job);
   co_await gather.run();
+  count(*job);
   std::erase_if(gathers_, [&](auto const& entry) { return entry.second.job == job; });
 }
 

@@ -53,6 +53,8 @@ class Jobs {
   };
 
   std::shared_ptr<Job> make(JobKind kind, CheckpointKey const& key);
+  // To be called for every job that has ended.
+  void count(Job const& job);
   Awaitable<void> run_store(std::shared_ptr<Job> before, std::shared_ptr<Job> job, Config config,
                             CheckpointRequest request);
   Awaitable<void> run_gather(std::shared_ptr<Job> before, std::shared_ptr<Job> job, Config config,

@@ -10,6 +10,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "base/metrics.h"
 #include "coordinator/neighbours.h"
 #include "format/key.h"
 #include "net/asio.h"
@@ -28,6 +29,7 @@ struct Services {
   Offload& offload;
   Semaphore& buffers;  // bytes of chunk bodies held at once, by all jobs together
   Neighbours& neighbours;
+  Metrics& metrics;
   std::string coordinator_id;
 };
 

@@ -17,51 +17,44 @@ namespace {
 
 using nlohmann::json;
 
-// Manifests are about 100 bytes a shard: some MB at the most.
-constexpr std::size_t manifests_kept_max = 10'000;
+// What is kept of manifests takes about 60 bytes a shard.
+constexpr std::size_t manifest_shards_kept_max = 1'000'000;
 
-struct CopyCount {
-  std::size_t live = 0;  // over all shards, each worker's sound copy
-  std::size_t wanted = 0;
-  std::size_t fewest = 0;  // of any one shard
-  std::set<std::size_t> holders;
-};
-
-CopyCount count_copies(Manifest const& manifest, std::span<WorkerInventory const> inventories) {
-  auto const key = CheckpointKey::parse(manifest.identity);
-  CopyCount count;
-  std::vector<std::size_t> per_shard(manifest.shards.size(), 0);
-  for (auto const& inventory : inventories) {
-    for (auto const& held : inventory.refs) {
-      auto const& ref = held.ref;
-      if (!ref.name.shard || !held.is_sound || ref.key != key.value()) continue;
-      if (ref.generation != manifest.generation) continue;
-      auto const index = ref.name.shard->value;
-      if (index >= per_shard.size() || ref.target != manifest.shards[index].list) continue;
-      ++per_shard[index];
-      ++count.live;
-      count.holders.insert(inventory.worker_index);
+std::string words_of(Verdict verdict, CopyCount const& copies, Manifest const& manifest,
+                     Config const& config) {
+  switch (verdict) {
+    case Verdict::safe: {
+      std::vector<std::string> hosts;
+      for (auto const index : copies.holders) hosts.push_back(config.workers[index].host);
+      return fmt::format("safe: {} of {} copies on {}",
+                         std::min<std::size_t>(copies.fewest, manifest.redundancy),
+                         manifest.redundancy, fmt::join(hosts, ", "));
     }
+    case Verdict::at_risk:
+      return fmt::format("at risk: {} of {} copies", copies.fewest, manifest.redundancy);
+    case Verdict::out_of_reach:
+      return "out of reach: a shard has no copy on the workers that answer";
+    case Verdict::lost:
+      return "lost: a shard has no sound copy on any worker";
+    case Verdict::unfinished:
+      break;
   }
-  count.wanted = manifest.shards.size() * manifest.redundancy;
-  count.fewest = per_shard.empty() ? 0 : *std::min_element(per_shard.begin(), per_shard.end());
-  return count;
+  return {};  // without a manifest there is nothing to count
 }
 
-std::string verdict(CopyCount const& count, Manifest const& manifest, Config const& config,
-                    bool all_answer) {
-  if (count.fewest == 0) {
-    return all_answer ? "lost: a shard has no sound copy on any worker"
-                      : "out of reach: a shard has no copy on the workers that answer";
+json describe(GenerationReport const& report) {
+  json row{{"generation", report.generation.value},
+           {"state", report.has_manifest ? "complete" : "unfinished"},
+           {"copies_live", report.copies.live},
+           {"verdict", report.detail}};
+  row["bytes"] = report.facts ? json(report.facts->file_bytes) : json(nullptr);
+  row["copies_wanted"] = report.facts ? json(report.copies.wanted) : json(nullptr);
+  if (report.facts) {
+    row["sha256"] = report.facts->sha256.hex();
+    row["shards"] = report.facts->shards_count;
+    row["mtime_ns"] = report.facts->mtime_ns;
   }
-  if (count.fewest < manifest.redundancy) {
-    return fmt::format("at risk: {} of {} copies", count.fewest, manifest.redundancy);
-  }
-  std::vector<std::string> hosts;
-  for (auto const index : count.holders) hosts.push_back(config.workers[index].host);
-  return fmt::format("safe: {} of {} copies on {}",
-                     std::min<std::size_t>(count.fewest, manifest.redundancy), manifest.redundancy,
-                     fmt::join(hosts, ", "));
+  return row;
 }
 
 json describe(Member const& member, DeviceConfig const& device) {
@@ -100,60 +93,126 @@ Awaitable<std::string> Overview::workers(Config config) {
   co_return json{{"workers", std::move(rows)}}.dump();
 }
 
-Awaitable<std::optional<Manifest>> Overview::manifest_of(Config const& config,
-                                                         GenerationView const& generation) {
+struct Overview::Found {
+  CheckpointKey key;
+  std::vector<WorkerInventory> inventories;                // its refs only
+  std::vector<GenerationView> generations;                 // newest first
+  std::vector<std::shared_ptr<Manifest const>> manifests;  // of each; null: cannot be had
+
+  // Sorted by key.
+  static std::vector<Found> group(std::vector<WorkerInventory> inventories);
+  CheckpointReport report(Config const& config, bool all_answer) const;
+};
+
+std::vector<Overview::Found> Overview::Found::group(std::vector<WorkerInventory> inventories) {
+  std::map<CheckpointKey, std::vector<WorkerInventory>> by_key;
+  for (auto& inventory : inventories) {
+    for (auto& held : inventory.refs) {
+      auto& parts = by_key[held.ref.key];
+      if (parts.empty() || parts.back().worker_index != inventory.worker_index) {
+        parts.push_back({.worker_index = inventory.worker_index, .refs = {}});
+      }
+      parts.back().refs.push_back(std::move(held));
+    }
+  }
+  std::vector<Found> all;
+  for (auto& [key, parts] : by_key) {
+    auto generations = generations_of(key, parts);
+    all.push_back({.key = key,
+                   .inventories = std::move(parts),
+                   .generations = std::move(generations),
+                   .manifests = {}});
+  }
+  return all;
+}
+
+CheckpointReport Overview::Found::report(Config const& config, bool all_answer) const {
+  CheckpointReport checkpoint{.key = key, .generations = {}};
+  for (std::size_t index = 0; index < generations.size(); ++index) {
+    auto const& generation = generations[index];
+    auto const& manifest = manifests[index];
+    auto& report = checkpoint.generations.emplace_back();
+    report.generation = generation.generation;
+    report.has_manifest = !generation.manifests.empty();
+    if (!manifest) {
+      report.copies.live = generation.shard_refs.size();
+      report.verdict = report.has_manifest ? Verdict::out_of_reach : Verdict::unfinished;
+      report.detail = report.has_manifest ? "out of reach: its manifest cannot be read now"
+                                          : "unfinished: its store did not end; store it again";
+      continue;
+    }
+    report.copies = count_copies(*manifest, inventories);
+    report.verdict = judge(report.copies, *manifest, all_answer);
+    report.detail = words_of(report.verdict, report.copies, *manifest, config);
+    report.facts = GenerationReport::Facts{.file_bytes = manifest->file_bytes,
+                                           .sha256 = manifest->sha256,
+                                           .shards_count = manifest->shards.size(),
+                                           .mtime_ns = manifest->mtime_ns};
+  }
+  return checkpoint;
+}
+
+Awaitable<std::shared_ptr<Manifest const>> Overview::manifest_of(Config const& config,
+                                                                 GenerationView const& generation) {
   if (generation.manifests.size() == 1) {
     auto const known = manifests_.find(generation.manifests.front());
     if (known != manifests_.end()) co_return known->second;
   }
   auto manifest = co_await fetch_manifest(services_, config, generation);
-  if (manifest.has_error()) co_return std::nullopt;
-  if (manifests_.size() >= manifests_kept_max) manifests_.clear();
-  manifests_.emplace(generation.manifests.front(), manifest.value());
-  co_return std::move(manifest).value();
+  if (manifest.has_error()) co_return nullptr;
+  co_return std::make_shared<Manifest const>(std::move(manifest).value());
+}
+
+// Those of this time only, so that what is forgotten in the cluster is forgotten here.
+void Overview::keep_manifests(std::vector<Found> const& found) {
+  manifests_.clear();
+  std::size_t shards_count = 0;
+  for (auto const& checkpoint : found) {
+    for (std::size_t index = 0; index < checkpoint.manifests.size(); ++index) {
+      auto const& manifest = checkpoint.manifests[index];
+      if (!manifest) continue;
+      shards_count += manifest->shards.size();
+      if (shards_count > manifest_shards_kept_max) return;
+      manifests_.emplace(checkpoint.generations[index].manifests.front(), manifest);
+    }
+  }
+}
+
+Awaitable<std::vector<CheckpointReport>> Overview::reports(Config const& config,
+                                                           std::vector<WorkerInventory> inventories,
+                                                           bool all_answer) {
+  // Ten thousand checkpoints are a second's work, which must not hold up every job.
+  auto found = co_await services_.offload.run([&] { return Found::group(std::move(inventories)); });
+  for (auto& checkpoint : found) {
+    for (auto const& generation : checkpoint.generations) {
+      auto manifest = co_await manifest_of(config, generation);
+      checkpoint.manifests.push_back(std::move(manifest));
+    }
+  }
+  keep_manifests(found);
+  co_return co_await services_.offload.run([&] {
+    std::vector<CheckpointReport> reports;
+    for (auto const& checkpoint : found) reports.push_back(checkpoint.report(config, all_answer));
+    return reports;
+  });
 }
 
 Awaitable<std::string> Overview::checkpoints(Config config) {
   co_await follow_moved_workers(services_, config, LookUp::remembered, [](std::string) {});
-  auto const view = co_await survey(services_, config, std::nullopt);
-  bool const all_answer = view.alive_count() == view.members.size();
-  std::set<CheckpointKey> keys;
-  for (auto const& inventory : view.inventories) {
-    for (auto const& held : inventory.refs) keys.insert(held.ref.key);
-  }
+  auto view = co_await survey(services_, config, std::nullopt);
+  auto const alive_count = view.alive_count();
+  auto const found =
+      co_await reports(config, std::move(view.inventories), alive_count == view.members.size());
   json rows = json::array();
-  for (auto const& key : keys) {
+  for (auto const& checkpoint : found) {
     json generations = json::array();
-    for (auto const& generation : generations_of(key, view.inventories)) {
-      json row{{"generation", generation.generation.value}};
-      auto const manifest = co_await manifest_of(config, generation);
-      if (manifest) {
-        auto const count = count_copies(*manifest, view.inventories);
-        row["state"] = "complete";
-        row["bytes"] = manifest->file_bytes;
-        row["sha256"] = manifest->sha256.hex();
-        row["shards"] = manifest->shards.size();
-        row["mtime_ns"] = manifest->mtime_ns;
-        row["copies_live"] = count.live;
-        row["copies_wanted"] = count.wanted;
-        row["verdict"] = verdict(count, *manifest, config, all_answer);
-      } else {
-        row["state"] = generation.manifests.empty() ? "unfinished" : "complete";
-        row["bytes"] = nullptr;
-        row["copies_live"] = generation.shard_refs.size();
-        row["copies_wanted"] = nullptr;
-        row["verdict"] = generation.manifests.empty()
-                             ? "unfinished: its store did not end; store it again"
-                             : "out of reach: its manifest cannot be read now";
-      }
-      generations.push_back(std::move(row));
-    }
-    rows.push_back({{"identity", key.identity()},
-                    {"key", std::string(key.folder())},
+    for (auto const& report : checkpoint.generations) generations.push_back(describe(report));
+    rows.push_back({{"identity", checkpoint.key.identity()},
+                    {"key", std::string(checkpoint.key.folder())},
                     {"generations", std::move(generations)}});
   }
   co_return json{{"checkpoints", std::move(rows)},
-                 {"workers_alive", view.alive_count()},
+                 {"workers_alive", alive_count},
                  {"workers", view.members.size()}}
       .dump();
 }
@@ -181,8 +240,8 @@ std::string jobs_json(std::vector<std::shared_ptr<Job>> const& jobs, HttpClient 
     rows.push_back(std::move(row));
   }
   return json{{"jobs", std::move(rows)},
-              {"bytes_sent", http.bytes_sent()},
-              {"bytes_received", http.bytes_received()}}
+              {"bytes_sent", http.traffic().sent},
+              {"bytes_received", http.traffic().received}}
       .dump();
 }
 

@@ -1,18 +1,45 @@
-// What the whole cluster looks like now, as JSON for the API: workers, checkpoints with their
-// verdicts, jobs. Asked from the workers each time; only manifests, which never change, are kept.
+// What the whole cluster looks like now: workers, checkpoints with their verdicts, jobs; as JSON
+// for the API, as reports for the metrics. Asked from the workers each time; only manifests, which
+// never change, are kept.
 // Threads: the coordinator's executor.
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/config.h"
 #include "coordinator/jobs.h"
 #include "coordinator/members.h"
+#include "coordinator/verdict.h"
 #include "format/manifest.h"
 #include "net/asio.h"
 
 namespace grove {
+
+struct GenerationReport {
+  Generation generation;
+  bool has_manifest = false;  // its store came to its end
+  Verdict verdict = Verdict::unfinished;
+  std::string detail;  // the verdict for people: "at risk: 1 of 2 copies"
+  CopyCount copies;    // without a manifest: only how many are live
+  // What its manifest says; none: there is none, or nobody gives it now.
+  struct Facts {
+    std::uint64_t file_bytes = 0;
+    Digest sha256;
+    std::size_t shards_count = 0;
+    std::int64_t mtime_ns = 0;
+  };
+  std::optional<Facts> facts;
+};
+
+struct CheckpointReport {
+  CheckpointKey key;
+  std::vector<GenerationReport> generations;  // newest first, at least one
+};
 
 class Overview {
  public:
@@ -29,12 +56,20 @@ class Overview {
   // `state` is complete or unfinished; copies are counted over all shards.
   Awaitable<std::string> checkpoints(Config config);
 
+  // Of every checkpoint that the inventories name, in the order of their keys. `all_answer`: they
+  // are of every worker of the config, which must outlive the call.
+  Awaitable<std::vector<CheckpointReport>> reports(Config const& config,
+                                                   std::vector<WorkerInventory> inventories,
+                                                   bool all_answer);
+
  private:
-  Awaitable<std::optional<Manifest>> manifest_of(Config const& config,
-                                                 GenerationView const& generation);
+  struct Found;  // a checkpoint with all that is known of it
+  Awaitable<std::shared_ptr<Manifest const>> manifest_of(Config const& config,
+                                                         GenerationView const& generation);
+  void keep_manifests(std::vector<Found> const& found);
 
   Services& services_;
-  std::map<Digest, Manifest> manifests_;
+  std::map<Digest, std::shared_ptr<Manifest const>> manifests_;
 };
 
 // {"jobs": [{"id", "kind", "identity", "state", "bytes_done", "bytes_total", "bytes_per_second",

@@ -167,6 +167,7 @@ void StoreJob::prepare_pushes() {
     auto const on_retry = [this, first](std::size_t round, RetryNotice const& notice) {
       auto& outcome = copies_[first + round];
       outcome.retries = notice.retry;
+      count_failed_try(device(outcome.copy.worker_index));
       job_->add_line(lines::retry(device(outcome.copy.worker_index).rank, notice.retry,
                                   notice.delay, notice.error.message));
     };
@@ -223,8 +224,10 @@ Awaitable<void> StoreJob::send_copy(std::size_t index) {
   auto& outcome = copies_[index];
   auto& push = *pushes_[index / config_.redundancy];
   auto const& worker = device(outcome.copy.worker_index);
+  auto const begun = std::chrono::steady_clock::now();
   auto result = co_await push.run_copy(outcome.copy.round);
   if (result.has_value()) {
+    services_.metrics.observe(Timing::send_duration, std::chrono::steady_clock::now() - begun);
     job_->add_line(lines::sent(worker.rank, worker.host, outcome.copy.round));
     co_return;
   }
@@ -234,6 +237,7 @@ Awaitable<void> StoreJob::send_copy(std::size_t index) {
     co_return;
   }
   if (outcome.error->kind == ErrorKind::cancelled) co_return;
+  count_failed_try(worker);
   job_->add_line(lines::gave_up(worker.rank, outcome.error->message, outcome.retries));
   auto const first = copies_.begin() + static_cast<std::ptrdiff_t>(index - outcome.copy.round);
   bool const all_failed =
@@ -243,6 +247,10 @@ Awaitable<void> StoreJob::send_copy(std::size_t index) {
   // Copies of the other shards may be waiting to learn whether this file's content is new.
   auto const read = co_await push.complete_list();
   if (read.has_error() && read.error().kind != ErrorKind::cancelled) stop_for(read.error());
+}
+
+void StoreJob::count_failed_try(DeviceConfig const& worker) {
+  services_.metrics.add(Count::transfer_errors, {fmt::to_string(worker.rank.value)});
 }
 
 Awaitable<void> StoreJob::send_header(std::size_t index) {

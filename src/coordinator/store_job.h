@@ -55,6 +55,7 @@ class StoreJob {
   Awaitable<Result<std::vector<Digest>>> commit_copy(PlannedCopy copy, WorkerClient& worker,
                                                      Digest list);
   Awaitable<void> send_copy(std::size_t index);
+  void count_failed_try(DeviceConfig const& worker);
   Awaitable<void> send_header(std::size_t index);
   Awaitable<void> hash_whole_file();
   void stop_for(Error error);

@@ -92,12 +92,8 @@ Awaitable<Result<HttpReply>> HttpClient::call_streamed(Endpoint endpoint, HttpCa
   return State::perform(state_, std::move(endpoint), std::move(call), std::move(sink));
 }
 
-std::uint64_t HttpClient::bytes_sent() const {
-  return state_->traffic.sent;
-}
-
-std::uint64_t HttpClient::bytes_received() const {
-  return state_->traffic.received;
+HttpTraffic HttpClient::traffic() const {
+  return state_->traffic;
 }
 
 void HttpClient::close_idle() {

@@ -4,12 +4,12 @@
 // Threads: everything on the executor it is given.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 
 #include "base/error.h"
 #include "net/asio.h"
 #include "net/http_call.h"
+#include "net/http_traffic.h"
 #include "net/url.h"
 
 namespace grove {
@@ -28,9 +28,7 @@ class HttpClient {
   // no body then. A reply of another status comes whole, as with call().
   Awaitable<Result<HttpReply>> call_streamed(Endpoint endpoint, HttpCall call, ReplySink sink);
 
-  // Bytes of request bodies and of reply bodies so far: what crossed the link, less headers.
-  std::uint64_t bytes_sent() const;
-  std::uint64_t bytes_received() const;
+  HttpTraffic traffic() const;
 
   // Closes idle connections.
   void close_idle();

@@ -100,7 +100,7 @@ TEST_F(HttpClientPeersTest, GivesUpWhenNobodyTakesTheBody) {
                   .idle_timeout = 50ms};
     auto const reply = co_await client_.call(peer_.endpoint(), call);
     EXPECT_EQ(reply.error().kind, ErrorKind::unavailable);
-    EXPECT_LT(client_.bytes_sent(), body.size());
+    EXPECT_LT(client_.traffic().sent, body.size());
   });
 }
 

@@ -114,8 +114,8 @@ TEST_F(HttpClientTest, CarriesAChunkThereAndBackAndCountsIt) {
                   .reply_bytes_max = body.size()};
     auto const reply = co_await client_.call(endpoint_, call);
     EXPECT_TRUE(reply.value().text() == body);
-    EXPECT_EQ(client_.bytes_sent(), body.size());
-    EXPECT_EQ(client_.bytes_received(), body.size());
+    EXPECT_EQ(client_.traffic().sent, body.size());
+    EXPECT_EQ(client_.traffic().received, body.size());
   });
 }
 

@@ -3,21 +3,15 @@
 // Threads: the connection's executor.
 #pragma once
 
-#include <cstdint>
 #include <string>
 
 #include "net/connection.h"
 #include "net/http_body.h"
 #include "net/http_call.h"
 #include "net/http_parser.h"
+#include "net/http_traffic.h"
 
 namespace grove {
-
-// Bytes of bodies so far: what crossed the link, less heads.
-struct HttpTraffic {
-  std::uint64_t sent = 0;
-  std::uint64_t received = 0;
-};
 
 class HttpExchange {
  public:

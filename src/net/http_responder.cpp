@@ -28,6 +28,7 @@ Awaitable<Result<void>> HttpResponder::send(unsigned status, std::string_view co
                                             std::span<std::byte const> bytes) {
   auto const text = head(status, content_type, bytes.size(), {});
   CO_TRY(co_await transmit({bytes_of(text), bytes}));
+  bytes_sent_ += bytes.size();
   is_finished_ = true;
   co_return ok();
 }
@@ -49,13 +50,17 @@ Awaitable<Result<void>> HttpResponder::write(std::span<std::byte const> bytes) {
   if (bytes.empty()) co_return ok();  // an empty chunk would end the body
   if (framing_ == Framing::chunked) {
     auto const size = fmt::format("{:x}\r\n", bytes.size());
-    co_return co_await transmit({bytes_of(size), bytes, bytes_of("\r\n")});
+    CO_TRY(co_await transmit({bytes_of(size), bytes, bytes_of("\r\n")}));
+    bytes_sent_ += bytes.size();
+    co_return ok();
   }
   if (framing_ == Framing::known_length) {
     GROVE_ASSERT(bytes.size() <= rest_);
     rest_ -= bytes.size();
   }
-  co_return co_await transmit({bytes});
+  CO_TRY(co_await transmit({bytes}));
+  bytes_sent_ += bytes.size();
+  co_return ok();
 }
 
 Awaitable<Result<void>> HttpResponder::write_text(std::string text) {

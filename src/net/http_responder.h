@@ -49,6 +49,8 @@ class HttpResponder {
   Awaitable<Result<void>> write_text(std::string text);
   Awaitable<Result<void>> finish();
   bool has_started() const { return has_started_; }
+  // Of the body, handed to the kernel so far.
+  std::uint64_t bytes_sent() const { return bytes_sent_; }
 
  private:
   friend class HttpSession;
@@ -66,6 +68,7 @@ class HttpResponder {
   Terms terms_;
   Framing framing_ = Framing::known_length;
   std::uint64_t rest_ = 0;  // of a body of known length
+  std::uint64_t bytes_sent_ = 0;
   bool has_started_ = false;
   bool is_finished_ = false;
   bool keeps_alive_ = false;

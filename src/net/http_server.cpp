@@ -46,7 +46,11 @@ struct HttpServer::State {
   State(asio::any_io_executor on, HttpRouter router, HttpServerOptions chosen)
       : executor(std::move(on)),
         options(std::move(chosen)),
-        service{std::move(router), HostPolicy(own_names(options)), options.deadlines},
+        service{.router = std::move(router),
+                .hosts = HostPolicy(own_names(options)),
+                .deadlines = options.deadlines,
+                .is_stopping = false,
+                .traffic = {}},
         acceptor(executor),
         tasks(executor) {}
 
@@ -97,6 +101,10 @@ Result<void> HttpServer::start() {
 std::uint16_t HttpServer::port() const {
   error_code ignored;
   return state_->acceptor.local_endpoint(ignored).port();
+}
+
+HttpTraffic HttpServer::traffic() const {
+  return state_->service.traffic;
 }
 
 Awaitable<void> HttpServer::State::accept() {

@@ -45,7 +45,8 @@ class HttpServer {
 
   // Binds and begins to accept. Fails: conflict (port in use: the message names it), invalid.
   Result<void> start();
-  std::uint16_t port() const;  // after start()
+  std::uint16_t port() const;   // after start()
+  HttpTraffic traffic() const;  // of requests that have been answered
   // Stops accepting, lets running requests finish for `grace`, then cuts them.
   Awaitable<void> stop(std::chrono::milliseconds grace);
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "net/http_probe.h"
+#include "net/metrics_route.h"
 
 namespace grove {
 namespace {
@@ -61,6 +62,34 @@ TEST_F(HttpServerTest, AnswersOneRequestAfterAnotherOnOneConnection) {
                 "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello");
     }
   });
+}
+
+TEST_F(HttpServerTest, CountsTheBytesOfBodiesBothWaysAndNoneOfHeads) {
+  run([](HttpProbe& probe) -> Awaitable<void> {
+    std::string const put = "PUT /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n";
+    EXPECT_EQ(status_of(co_await probe.ask(put + "abc")), 200u);
+    EXPECT_EQ(status_of(co_await probe.ask(get("/hello"))), 200u);
+  });
+  EXPECT_EQ(server_->traffic().received, 3u);
+  EXPECT_EQ(server_->traffic().sent, 3u + 5u);
+}
+
+TEST_F(HttpServerTest, AnswersMetricsWithAndWithoutASlash) {
+  Metrics metrics({Role::worker});
+  add_metrics_routes(router_, metrics, [&]() -> Awaitable<void> {
+    metrics.add(Count::chunks_put);  // what is measured when somebody looks
+    co_return;
+  });
+  run([](HttpProbe& probe) -> Awaitable<void> {
+    for (auto const* target : {"/metrics", "/metrics/"}) {
+      auto const answer = co_await probe.ask(get(target));
+      EXPECT_EQ(status_of(answer), 200u);
+      EXPECT_NE(answer.find("Content-Type: text/plain; version=0.0.4"), answer.npos) << answer;
+      EXPECT_NE(answer.find("\nsmoltorrent_chunks_put_total "), answer.npos) << answer;
+    }
+    EXPECT_EQ(status_of(co_await probe.ask(get("/metrics/x"))), 404u);
+  });
+  EXPECT_NE(metrics.text().find("smoltorrent_chunks_put_total 2\n"), std::string::npos);
 }
 
 TEST_F(HttpServerTest, AnswersRequestsThatCameTogether) {

@@ -52,7 +52,7 @@ Awaitable<Result<void>> send_error(HttpResponder& responder, unsigned status, Er
 
 }  // namespace
 
-HttpSession::HttpSession(tcp::socket socket, HttpService const& service, Admission admission)
+HttpSession::HttpSession(tcp::socket socket, HttpService& service, Admission admission)
     : connection_(std::move(socket)), service_(service), admission_(admission) {}
 
 Awaitable<void> HttpSession::run() {
@@ -98,6 +98,8 @@ Awaitable<bool> HttpSession::serve_one() {
   HttpResponder responder(connection_,
                           terms(parser, [&request] { return request.can_skip_rest(); }));
   co_await handle(match.handler, request, responder, std::move(refusal));
+  service_.traffic.sent += responder.bytes_sent();
+  service_.traffic.received += request.body_.bytes_read();
   must_linger_ = responder.is_finished() && request.has_unread_body();
   if (!responder.is_finished() || !responder.keeps_alive()) co_return false;
   bool const skipped = co_await request.skip_rest();

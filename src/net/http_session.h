@@ -14,6 +14,7 @@
 #include "net/http_request.h"
 #include "net/http_responder.h"
 #include "net/http_router.h"
+#include "net/http_traffic.h"
 
 namespace grove {
 
@@ -36,13 +37,14 @@ struct HttpService {
   HostPolicy hosts;
   HttpDeadlines deadlines;
   bool is_stopping = false;
+  HttpTraffic traffic;  // of requests that have been answered
 };
 
 class HttpSession {
  public:
   enum class Admission { served, refused };  // refused: every request is answered 503
 
-  HttpSession(tcp::socket socket, HttpService const& service, Admission admission);
+  HttpSession(tcp::socket socket, HttpService& service, Admission admission);
 
   // Returns when the connection is done with.
   Awaitable<void> run();
@@ -62,7 +64,7 @@ class HttpSession {
   HttpResponder::Terms terms(HttpParser<true> const& parser, std::function<bool()> can_go_on) const;
 
   Connection connection_;
-  HttpService const& service_;
+  HttpService& service_;
   Admission admission_;
   bool is_idle_ = true;
   bool must_linger_ = false;

@@ -16,7 +16,10 @@ class Scrub {
   Result<ScrubReport> run() {
     for (auto const& ref : refs_.all_refs()) {
       TRY(auto const outcome, verify(ref));
-      if (outcome == Outcome::stopped) break;
+      if (outcome == Outcome::stopped) {
+        report_.is_whole = false;
+        break;
+      }
       if (outcome == Outcome::good) {
         refs_.mark_verified(ref, wall_clock_ms());
         ++report_.refs_verified;

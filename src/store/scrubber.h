@@ -21,6 +21,7 @@ struct ScrubReport {
   std::uint64_t bytes_read = 0;
   std::vector<Digest> damaged;  // chunks that no longer matched their name
   std::uint64_t refs_verified = 0;
+  bool is_whole = true;  // it came to its end
 };
 
 // Reads every chunk that some ref names, dropping it from the page cache first, decodes it and

@@ -1,6 +1,7 @@
 #include "worker/chunk_calls.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -38,6 +39,7 @@ Awaitable<Result<void>> put_chunk(Holdings& holdings, HttpRequest& request,
     holdings.check_store(put.error());
     co_return put.error();
   }
+  holdings.metrics.add(Count::chunks_put);
   co_return co_await send_done(responder);
 }
 
@@ -48,12 +50,16 @@ Awaitable<Result<void>> get_chunk(Holdings& holdings, HttpRequest& request,
   CO_TRY(auto const chunk,
          co_await holdings.offload.run([&] { return holdings.chunks.get(digest); }));
   permit.release(limits::encoded_chunk_bytes_max - chunk.size());
-  co_return co_await responder.send(200, "application/octet-stream", chunk.span());
+  CO_TRY(co_await responder.send(200, "application/octet-stream", chunk.span()));
+  holdings.metrics.add(Count::chunks_served);
+  co_return ok();
 }
 
 Awaitable<Result<void>> post_sync(Holdings& holdings, HttpRequest&, HttpResponder& responder) {
   LongWork work = [&holdings](LongCall&) -> Awaitable<Result<std::string>> {
+    auto const begun = std::chrono::steady_clock::now();
     auto const synced = co_await holdings.commits.run([&] { return holdings.chunks.sync(); });
+    holdings.metrics.observe(Timing::sync_duration, std::chrono::steady_clock::now() - begun);
     if (!synced) {
       holdings.check_store(synced.error());
       co_return synced.error();

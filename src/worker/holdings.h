@@ -19,6 +19,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/metrics.h"
 #include "net/http_client.h"
 #include "net/offload.h"
 #include "net/task_group.h"
@@ -41,7 +42,7 @@ struct WorkerOptions {
   std::string listen_address = "0.0.0.0";
   std::uint16_t port_override = 0;  // 0: the config's port
   std::chrono::seconds collection_grace = limits::collection_grace;
-  FatalHandler on_fatal;  // none: the worker ends the process itself
+  FatalHandler on_fatal;      // none: the worker ends the process itself
   bool is_announced = false;  // by mDNS
 };
 
@@ -76,6 +77,7 @@ struct Holdings {
   Leases leases;
   std::optional<Collector> collector;
   FatalHandler on_fatal;
+  Metrics metrics{Role::worker};
 
   HttpClient http;     // for pulls and witnesses
   Semaphore incoming;  // bytes of chunk bodies: PUT, pull

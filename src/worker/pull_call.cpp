@@ -26,6 +26,7 @@ class PullCall {
     auto const answers = co_await check_answers(source);
     if (!answers) {
       for (Digest const& digest : absent) tell(call, {.chunk = digest, .error = answers.error()});
+      count_failed(absent.size());
       co_return std::string{};
     }
     co_await fetch(call, source, absent);
@@ -53,8 +54,18 @@ class PullCall {
     auto const outcomes = co_await pull_chunks(source, absent, std::move(sink), holdings_.offload,
                                                options, std::move(observer));
     for (PullOutcome const& outcome : outcomes) {
-      if (outcome.error) holdings_.check_store(*outcome.error);
+      if (!outcome.error) {
+        holdings_.metrics.add(Count::chunks_pulled);
+        continue;
+      }
+      holdings_.check_store(*outcome.error);
+      // One that was not asked for any more, after others had failed, is no failure of its own.
+      if (outcome.error->kind != ErrorKind::cancelled) count_failed(1);
     }
+  }
+
+  void count_failed(std::size_t chunks) {
+    holdings_.metrics.add(Count::pull_errors, {fmt::to_string(request_.from.rank.value)}, chunks);
   }
 
   static void tell(LongCall& call, PullOutcome const& outcome) {

@@ -6,23 +6,48 @@
 #include <spdlog/spdlog.h>
 
 #include "base/limits.h"
+#include "base/wall_clock.h"
 
 namespace grove {
 
+namespace {
+
+Result<SweepReport> counted(Holdings& holdings, Result<SweepReport> swept) {
+  if (swept.has_value()) {
+    holdings.metrics.add(Count::collected_chunks, {}, swept.value().chunks_removed);
+    holdings.metrics.add(Count::collected_bytes, {}, swept.value().bytes_removed);
+  }
+  return swept;
+}
+
+}  // namespace
+
 Awaitable<Result<SweepReport>> sweep_once(Holdings& holdings) {
   CO_TRY(auto const permit, co_await holdings.sweeps.acquire(1));
-  co_return co_await holdings.background.run([&] { return holdings.collector->sweep(); });
+  auto swept = co_await holdings.background.run([&] { return holdings.collector->sweep(); });
+  co_return counted(holdings, std::move(swept));
 }
 
 Awaitable<Result<SweepReport>> release_once(Holdings& holdings, std::string job) {
   CO_TRY(auto const permit, co_await holdings.sweeps.acquire(1));
-  co_return co_await holdings.background.run([&] { return holdings.collector->release(job); });
+  auto swept = co_await holdings.background.run([&] { return holdings.collector->release(job); });
+  co_return counted(holdings, std::move(swept));
 }
 
 Awaitable<Result<ScrubReport>> scrub_once(Holdings& holdings, std::function<bool()> keep_going) {
   CO_TRY(auto const permit, co_await holdings.scrubs.acquire(1));
-  co_return co_await holdings.background.run(
+  auto report = co_await holdings.background.run(
       [&] { return scrub(holdings.chunks, *holdings.refs, keep_going); });
+  if (report.has_value()) {
+    auto const& found = report.value();
+    holdings.metrics.add(Count::scrub_chunks, {}, found.chunks_read);
+    holdings.metrics.add(Count::scrub_bytes, {}, found.bytes_read);
+    holdings.metrics.add(Count::scrub_damaged, {}, found.damaged.size());
+    if (found.is_whole) {
+      holdings.metrics.set(Level::last_scrub_time, static_cast<double>(wall_clock_ms()) / 1000);
+    }
+  }
+  co_return report;
 }
 
 Awaitable<void> collect_periodically(Holdings& holdings) {

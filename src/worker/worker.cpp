@@ -7,8 +7,10 @@
 
 #include "base/limits.h"
 #include "net/host_label.h"
+#include "net/metrics_route.h"
 #include "transfer/announcement.h"
 #include "worker/api.h"
+#include "worker/disk_metrics.h"
 #include "worker/upkeep.h"
 
 namespace grove {
@@ -49,10 +51,23 @@ Result<std::unique_ptr<Worker>> Worker::open(asio::any_io_executor executor,
 Worker::Worker(std::unique_ptr<Holdings> holdings, HttpServerOptions options, bool is_announced)
     : holdings_(std::move(holdings)),
       tasks_(holdings_->executor),
-      server_(holdings_->executor, worker_routes(*holdings_), std::move(options)),
+      server_(holdings_->executor, routes(), std::move(options)),
       is_announced_(is_announced) {}
 
 Worker::~Worker() = default;
+
+HttpRouter Worker::routes() {
+  auto router = worker_routes(*holdings_);
+  add_metrics_routes(router, holdings_->metrics, [this]() -> Awaitable<void> {
+    // Whoever calls here, and whom this worker calls.
+    auto const served = server_.traffic();
+    auto const called = holdings_->http.traffic();
+    holdings_->metrics.raise_to(Count::bytes_sent, served.sent + called.sent);
+    holdings_->metrics.raise_to(Count::bytes_received, served.received + called.received);
+    co_await measure_disk(*holdings_);
+  });
+  return router;
+}
 
 Result<void> Worker::start() {
   TRY(server_.start());

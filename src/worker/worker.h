@@ -36,6 +36,8 @@ class Worker {
 
   Result<void> announce();
 
+  HttpRouter routes();
+
   std::unique_ptr<Holdings> holdings_;
   TaskGroup tasks_;
   HttpServer server_;

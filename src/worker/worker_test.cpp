@@ -86,6 +86,46 @@ TEST(Worker, ScrubReportsWhatItRead) {
   });
 }
 
+// The value of one line of GET /metrics; empty where there is none.
+std::string metric(std::string_view text, std::string const& name) {
+  auto const begin = text.find("\n" + name + " ");
+  if (begin == text.npos) return {};
+  auto const value = text.substr(begin + name.size() + 2);
+  return std::string(value.substr(0, value.find('\n')));
+}
+
+TEST(Worker, TellsPrometheusWhatItHoldsAndWhatBecameOfIt) {
+  TestWorkers workers(2);
+  workers.run([&]() -> Awaitable<void> {
+    auto worker = workers.client(rank_1);
+    co_await put_shard(worker, "run1/model.pt", Generation{1}, texts("a", "b"));
+    auto other = workers.client(rank_2);
+    auto const wanted = std::vector{sha256("a"), sha256("never stored")};
+    std::ignore = co_await other.pull(workers.address(rank_1), wanted);
+    workers.damage_chunk(rank_1, sha256("b"));
+    std::ignore = co_await workers.ask(rank_1, http::verb::post, "/scrub");
+
+    auto const reply = co_await workers.ask(rank_1, http::verb::get, "/metrics");
+    auto const text = reply.text();
+    EXPECT_EQ(metric(text, "smoltorrent_chunks_put_total"), "2");
+    EXPECT_EQ(metric(text, "smoltorrent_chunks_served_total"), "1");
+    EXPECT_EQ(metric(text, "smoltorrent_copies_held"), "1");
+    EXPECT_EQ(metric(text, "smoltorrent_refs_held"), "1");
+    EXPECT_EQ(metric(text, "smoltorrent_damaged_refs"), "1");
+    EXPECT_EQ(metric(text, "smoltorrent_scrub_chunks_total"), "2");
+    EXPECT_EQ(metric(text, "smoltorrent_scrub_damaged_chunks_total"), "1");
+    EXPECT_EQ(metric(text, "smoltorrent_quarantined_files"), "1");
+    EXPECT_NE(metric(text, "smoltorrent_last_scrub_timestamp_seconds"), "");
+    EXPECT_NE(metric(text, "smoltorrent_bytes_received_total"), "0");
+    EXPECT_NE(metric(text, "smoltorrent_disk_size_bytes"), "");
+
+    auto const pulled = co_await workers.ask(rank_2, http::verb::get, "/metrics/");
+    EXPECT_EQ(metric(pulled.text(), "smoltorrent_chunks_pulled_total"), "1");
+    EXPECT_EQ(metric(pulled.text(), R"(smoltorrent_pull_errors_total{rank="1"})"), "1");
+    EXPECT_EQ(metric(pulled.text(), "smoltorrent_last_scrub_timestamp_seconds"), "");
+  });
+}
+
 TEST(Worker, CollectsNothingBeforeAGracePeriodHasPassed) {
   TestWorkers workers(1);
   workers.run([&]() -> Awaitable<void> {

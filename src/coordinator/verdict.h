@@ -1,0 +1,41 @@
+// How safe one generation of a checkpoint is: its copies as the workers have them, against those
+// that it should have. Pure.
+// Not here: asking the workers (members.h), the words and JSON of it all (overview.h).
+#pragma once
+
+#include <cstddef>
+#include <set>
+#include <span>
+#include <string_view>
+
+#include "format/manifest.h"
+#include "plan/gather_plan.h"
+
+namespace grove {
+
+enum class Verdict {
+  safe,          // every shard has its copies
+  at_risk,       // a shard has fewer than it should
+  out_of_reach,  // a shard has none on the workers that answer, and not all answer
+  lost,          // a shard has none, and all workers answer
+  unfinished,    // it has no manifest: its store did not end
+};
+inline constexpr Verdict all_verdicts[] = {Verdict::safe, Verdict::at_risk, Verdict::out_of_reach,
+                                           Verdict::lost, Verdict::unfinished};
+
+// "at_risk"
+std::string_view to_string(Verdict verdict);
+
+struct CopyCount {
+  std::size_t live = 0;  // over all shards, each worker's sound copy
+  std::size_t wanted = 0;
+  std::size_t fewest = 0;         // of any one shard
+  std::set<std::size_t> holders;  // worker indexes
+};
+
+CopyCount count_copies(Manifest const& manifest, std::span<WorkerInventory const> inventories);
+
+// Of a generation with a manifest. `all_answer`: every worker of the config was heard.
+Verdict judge(CopyCount const& copies, Manifest const& manifest, bool all_answer);
+
+}  // namespace grove
