@@ -8,6 +8,7 @@ import pytest
 
 from harness.binary import GROVE, require_grove
 from harness.cluster import Cluster
+from harness.lab_cluster import LabCluster
 from harness.netlab import Netlab
 
 CLUSTERS = pytest.StashKey[list[Cluster]]()
@@ -64,6 +65,18 @@ def make_netlab(request: pytest.FixtureRequest) -> Callable[..., Netlab]:
         lab = Netlab(*names)
         request.addfinalizer(lab.close)
         return lab
+
+    return make
+
+
+@pytest.fixture
+def make_lab_cluster(make_netlab: Callable[..., Netlab], tmp_path: Path) -> Callable[..., LabCluster]:
+    """A cluster whose machines have a network each; `others`: hosts beside them."""
+    require_grove()
+
+    def make(workers: int, *others: str) -> LabCluster:
+        lab = make_netlab("coord", *(f"w{rank + 1}" for rank in range(workers)), *others)
+        return LabCluster(lab, tmp_path, workers)
 
     return make
 

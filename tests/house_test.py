@@ -273,3 +273,12 @@ def test_commands_in_the_documentation_exist() -> None:
                 if not (ROOT / "scripts" / script.rstrip(".")).exists():
                     found.append(f"{name_of(path)}: scripts/{script} is not there")
     report(found)
+
+
+def test_tests_named_in_the_documentation_exist() -> None:
+    """A promise that names its test is only as good as that name."""
+    known = {name for path in FILES if path.suffix == ".py"
+             for name in re.findall(r"^ *def (test_\w+)\(", path.read_text(), re.MULTILINE)}
+    known |= {path.stem for path in FILES}
+    report([f"{name_of(path)}: there is no {name}" for path in FILES if path.suffix == ".md"
+            for name in sorted(set(re.findall(r"`(test_\w+)`", path.read_text()))) if name not in known])

@@ -1,26 +1,24 @@
-"""The reference's own samples, word for word; only host, port and paths are changed."""
+"""The reference's samples, cut out of the page as they stand there and run; only host, port and
+paths are changed. In the page's order."""
+import json
+import re
 import subprocess
+import threading
 from pathlib import Path
 
+import httpx
 import pytest
 
-from harness.binary import GROVE, ROOT
+import harness.reference_page as page
+from harness.binary import GROVE
 from harness.checkpoints import model, write
 from harness.cluster import CALL_SECONDS, Cluster
 
-SAMPLES = ROOT / "tests/data/reference_samples.txt"
-HOST, PATH = "localhost:8000", "/home/user/checkpoints/run1/step_100/model.safetensors"
-HOME_PATH = "~/checkpoints/run1/step_100/model.safetensors"
 
-
-def sample(name: str, cluster: Cluster, path: Path) -> str:
-    for part in SAMPLES.read_text().split("\n=== ")[1:]:
-        title, text = part.split("\n", 1)
-        if title == name:
-            assert HOST in text or text.startswith("grove") or "checked" in name
-            return (text.replace(HOST, f"localhost:{cluster.api_port}").replace(PATH, str(path))
-                    .replace(HOME_PATH, str(path)))
-    raise AssertionError(f"no sample {name}")
+def placed(text: str, cluster: Cluster, path: Path) -> str:
+    """The sample for this cluster and this checkpoint."""
+    return (text.replace(page.HOST, f"localhost:{cluster.api_port}")
+            .replace(page.PATH, str(path)).replace(page.HOME_PATH, str(path)))
 
 
 def run(command: list[str], **options: object) -> str:
@@ -61,26 +59,97 @@ def assert_gathered(output: str, path: Path) -> None:
 
 @pytest.mark.smoke
 def test_curl_samples(shared_cluster: Cluster, path: Path) -> None:
-    assert_stored(run_shell(sample("curl store", shared_cluster, path), shared_cluster), path)
-    assert_gathered(run_shell(sample("curl gather", shared_cluster, path), shared_cluster), path)
+    """/store-shard and /gather-shards, "curl"."""
+    assert_stored(run_shell(placed(page.STORE_CURL, shared_cluster, path), shared_cluster), path)
+    assert_gathered(run_shell(placed(page.GATHER_CURL, shared_cluster, path), shared_cluster), path)
 
 
 @pytest.mark.smoke
 def test_httpx_samples(shared_cluster: Cluster, path: Path) -> None:
-    assert_stored(run_python(sample("httpx store", shared_cluster, path)), path)
-    assert_gathered(run_python(sample("httpx gather", shared_cluster, path)), path)
+    """/store-shard and /gather-shards, "Python (httpx)"."""
+    assert_stored(run_python(placed(page.STORE_HTTPX, shared_cluster, path)), path)
+    assert_gathered(run_python(placed(page.GATHER_HTTPX, shared_cluster, path)), path)
+
+
+def test_discover_sample(make_lab_cluster) -> None:
+    """/discover, "curl" and "Response": its fields in its order, sorted by rank."""
+    cluster = make_lab_cluster(2).start()
+    answer = json.loads(cluster.coordinator.run(["bash", "-c", page.DISCOVER_CURL]).stdout)
+    promised = json.loads(page.DISCOVER_ANSWER)
+    assert list(answer) == list(promised)
+    for rank, row in enumerate(answer["workers"], start=1):
+        assert list(row) == list(promised["workers"][0])
+        assert row == {"ip": cluster.lab.host(f"w{rank}").address, "port": 5000 + rank,
+                       "rank": rank, "hostname": f"w{rank}"}
+    assert len(answer["workers"]) == 2
+    table = cluster.coordinator.run(
+        ["env", f"PATH={GROVE.parent}:/usr/bin:/bin", f"GROVE_CONFIG={cluster.config_path}",
+         "bash", "-c", page.DISCOVER_COMMAND]).stdout
+    assert [line.split()[1] for line in table.splitlines()[1:]] == ["w1", "w2"]
+
+
+def test_metrics_sample(shared_cluster: Cluster, path: Path) -> None:
+    """/metrics, "curl": with the trailing slash, and without."""
+    text = run_shell(placed(page.METRICS_CURL, shared_cluster, path), shared_cluster)
+    for family in ("store_operations_total", "gather_operations_total", "store_wall_seconds",
+                   "gather_wall_seconds", "bytes_sent_total", "bytes_received_total",
+                   "send_duration_seconds"):
+        assert f"\n# TYPE smoltorrent_{family} " in f"\n{text}", family
+    assert httpx.get(f"{shared_cluster.url}/metrics", trust_env=False).status_code == 200
 
 
 @pytest.mark.smoke
 def test_command_samples(shared_cluster: Cluster, path: Path) -> None:
-    assert_stored(run_shell(sample("grove store", shared_cluster, path), shared_cluster), path)
-    assert_gathered(run_shell(sample("grove gather", shared_cluster, path), shared_cluster), path)
+    """"Store a checkpoint" and "Gather a checkpoint"."""
+    stored = run_shell(placed(page.STORE_COMMAND, shared_cluster, path), shared_cluster)
+    assert_stored(stored, path)
+    gathered = run_shell(placed(page.GATHER_COMMAND, shared_cluster, path), shared_cluster)
+    assert_gathered(gathered, path)
+
+
+def test_config_sample(grove, tmp_path: Path) -> None:
+    """"config.yaml reference": the page's own file is a valid config and means what it says."""
+    config = tmp_path / "config.yaml"
+    config.write_text(page.CONFIG)
+    shown = grove("config", "--json", "--config", str(config), env={"HOME": "/home/user"})
+    assert shown.returncode == 0, shown.stderr
+    read = json.loads(shown.stdout)
+    assert read["ckpt_root"] == "/home/user/smolcluster/checkpoints"
+    assert (read["n_chunks"], read["num_workers"]) == (4, 4)
+    written = re.findall(r"- host: (\S+)\n +ip: (\S+)\n +rank: (\d)\n +port: (\d+)", page.CONFIG)
+    devices = [*read["devices_config"]["master"], *read["devices_config"]["workers"]]
+    assert len(devices) == 5
+    assert [tuple(str(device[key]) for key in ("host", "ip", "rank", "port"))
+            for device in devices] == written
 
 
 def test_checked_store_sample_tells_success_from_failure(shared_cluster: Cluster,
                                                          path: Path) -> None:
-    text = sample("httpx checked store", shared_cluster, path)
+    """"Check for errors programmatically"."""
+    text = placed(page.CHECKED_STORE, shared_cluster, path)
     assert run_python(f"{text}\nprint(store({str(path)!r}))") == "True\n"
     caught = (f"{text}\ntry:\n    store({str(path.with_name('absent.safetensors'))!r})\n"
               "except RuntimeError as error:\n    print(error)")
     assert "ERROR: checkpoint not found" in run_python(caught)
+
+
+def test_checked_store_sample_takes_a_retried_store_for_a_success(make_cluster) -> None:
+    """"Check for errors programmatically": a ↻ line is no error."""
+    cluster = make_cluster()
+    path = write(cluster.ckpt_root / "run1/step_100/model.safetensors", model(4))
+    cluster.workers[3].kill()
+    lines: list[str] = []
+
+    def start_the_worker_at_its_first_retry() -> None:
+        with cluster.stream("store-shard", path) as stream:  # the sample joins this job
+            for line in stream:
+                if not lines and line.startswith("  ↻ rank 3 failed — queuing retry"):
+                    cluster.start_worker(3, wait=False)
+                    lines.append(line)
+
+    helper = threading.Thread(target=start_the_worker_at_its_first_retry)
+    helper.start()
+    text = placed(page.CHECKED_STORE, cluster, path)
+    assert run_python(f"{text}\nprint(store({str(path)!r}))") == "True\n"
+    helper.join()
+    assert lines
