@@ -114,6 +114,7 @@ Awaitable<std::vector<FoundWorker>> scan_for(Services& services, Config const& c
 
 Awaitable<void> follow_moved_workers(Services& services, Config& config, LookUp look_up,
                                      std::function<void(std::string)> on_line) {
+  if (look_up == LookUp::remembered && services.neighbours.moved.empty()) co_return;
   auto absent = co_await find_absent(services, config);
   std::erase_if(absent, [&](Absence const& absence) {
     return is_on_loopback(config.workers[absence.worker_index]);
