@@ -1,8 +1,9 @@
 // Announces services on the local network and looks for others: multicast DNS (RFC 6762) with
-// DNS-SD (RFC 6763), and nothing but the library's own threads and sockets: no daemon is needed,
-// and one that runs is no obstacle. No type of the library shows here, so that another
-// implementation (dns_sd on macOS) can stand beside this one. Knows nothing of workers and
-// coordinators.
+// DNS-SD (RFC 6763). Two implementations, of which a program has one (GROVE_MDNS in CMake):
+// - avahi (mdns_avahi.cpp): a responder of our own. No daemon is needed, and one that runs is no
+//   obstacle.
+// - dnssd (mdns_dnssd.cpp): the system's responder, which macOS has and does not share its port.
+// Knows nothing of workers and coordinators.
 //
 // All that arrives is foreign: names, texts and addresses are what somebody on the network says,
 // and nothing is true until it has been asked directly. Threads: everything on the executor it is
@@ -42,8 +43,9 @@ class Mdns {
  public:
   // `host_label` is the name whose addresses are announced ("grove-pi4-1-5001"): of its own for
   // every process, so that neither this machine's avahi-daemon nor a second process is in conflict
-  // with it. Fails: unavailable (no interface that carries multicast, no socket), invalid (not a
-  // DNS label).
+  // with it. (The system's responder announces the machine's own name instead.)
+  // Fails: unavailable (no responder, no interface that carries multicast, no socket), invalid (not
+  // a DNS label).
   static Result<std::unique_ptr<Mdns>> start(asio::any_io_executor executor,
                                              std::string host_label);
   virtual ~Mdns() = default;
@@ -56,7 +58,7 @@ class Mdns {
   // Looks for services of `type` and calls `on_sighting` for each sighting, at first for those
   // already heard of, until it returns false or `duration` is over (both are ok()). At most
   // limits::mdns_sightings_max of them in one call: a flood of fakes ends the call early.
-  // Fails: invalid (type), internal, cancelled.
+  // Fails: invalid (type), unavailable (the system's responder has gone), internal, cancelled.
   virtual Awaitable<Result<void>> browse(std::string type, std::chrono::milliseconds duration,
                                          std::function<bool(MdnsSighting const&)> on_sighting) = 0;
 

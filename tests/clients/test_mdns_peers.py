@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.binary import GROVE
 from harness.lab_cluster import LabCluster
 from harness.netlab import Host, Netlab
 from harness.waiting import wait_until
@@ -86,6 +87,16 @@ def test_a_service_of_avahi_publish_is_found_only_if_it_answers(lab_cluster: Lab
                    cluster.folder / f"publish_{name}.log").wait_for_log("Established")
     wait_until(lambda: cluster.rows(timeout=3) == [cluster.row(1), cluster.row(2)],
                "the quiet worker is found through avahi-publish")
+
+
+def test_the_dns_sd_variant_keeps_the_contract_beside_avahi_daemon(make_netlab, tmp_path):
+    """The suite of our own responder, on the implementation that macOS would use."""
+    program = GROVE.parent / "mdns_dnssd_test"
+    if not program.exists():
+        pytest.skip(f"{program} is not there: the build found no libavahi-compat-libdnssd-dev")
+    host = make_netlab("mac").host("mac")
+    start_avahi(host, tmp_path)
+    assert "[  PASSED  ] 10 tests" in host.run([program, "--gtest_brief=1"]).stdout
 
 
 def dns_name(dotted: str) -> bytes:
