@@ -36,6 +36,7 @@ struct RunCommand {
   int operator()(grove::StartOptions const& options) { return run_start(config, options); }
   int operator()(grove::WorkerCommandOptions const& options) { return run_worker(config, options); }
   int operator()(grove::JoinOptions const& options) { return run_join(options); }
+  int operator()(grove::WatchOptions const& options) { return run_watch(config, options); }
   int operator()(grove::StoreOptions const& options) { return run_store(config, options); }
   int operator()(grove::GatherCommandOptions const& options) { return run_gather(config, options); }
   int operator()(grove::DiscoverOptions const& options) { return run_discover(config, options); }

@@ -22,7 +22,7 @@ ROOMS = {
     "transfer": "base format plan net",
     "worker": "base format store net transfer",
     "coordinator": "base format plan net transfer",
-    "watcher": "base format net",
+    "watcher": "base format plan net",
     "cli": "base net worker coordinator watcher",
 }
 # What may not stand in a room's code (tests may: they make folders and read files), and why.

@@ -112,5 +112,32 @@ static_assert(survey_wait > connect_timeout);
 inline constexpr std::chrono::seconds lease_period = 10min;  // renewed by any call of the job
 inline constexpr std::chrono::seconds collection_grace = 24h;
 inline constexpr std::chrono::seconds collection_period = 1h;
+// A paced scrub: a terabyte in nine hours, a fifth of what a slow hard disk reads.
+inline constexpr std::uint64_t scrub_bytes_per_second = 32 * mib;
+// Chunks of a transfer follow each other faster than this; between transfers it is longer.
+inline constexpr std::chrono::milliseconds scrub_quiet = 500ms;
+// Beside a transfer that does not end a chunk is read this often, so that a scrub ends too.
+inline constexpr std::chrono::milliseconds scrub_busy_pause = 10s;
+
+// --- the watcher ---
+inline constexpr std::chrono::milliseconds watcher_quiet = 1s;  // not written for so long: taken
+// Events are read no more often than this while files are written.
+inline constexpr std::chrono::milliseconds watcher_event_pause = 100ms;
+// Without inotify the tree is read this often at the most, and with this share of the time.
+inline constexpr std::chrono::milliseconds watcher_scan_period = 2s;
+inline constexpr int watcher_scan_share = 20;  // one twentieth
+// With inotify too it is read now and then: some file systems do not tell of every change.
+inline constexpr std::chrono::milliseconds watcher_rescan_period = 10min;
+inline constexpr std::chrono::milliseconds watcher_members_period = 10s;
+// What the workers hold is looked at again after this, even where nothing seems to have changed.
+inline constexpr std::chrono::milliseconds watcher_crosscheck_period = 10min;
+inline constexpr std::chrono::milliseconds watcher_list_pause = 10s;  // between two file_syncs
+inline constexpr std::chrono::milliseconds watcher_pass_time = 30s;   // then comes a crosscheck
+// Doubles from the first to the last; a change of members begins anew.
+inline constexpr std::chrono::milliseconds watcher_retry_first = 2s;
+inline constexpr std::chrono::milliseconds watcher_retry_last = 5min;
+// The API is asked for more often: it costs nothing.
+inline constexpr std::chrono::milliseconds watcher_api_retry_last = 15s;
+inline constexpr std::size_t watcher_gaps_named_max = 20;  // of one look; the others are counted
 
 }  // namespace grove::limits

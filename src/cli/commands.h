@@ -16,6 +16,7 @@ using ConfigPath = std::optional<std::filesystem::path>;  // --config
 int run_start(ConfigPath const& config, StartOptions const& options);
 int run_worker(ConfigPath const& config, WorkerCommandOptions const& options);
 int run_join(JoinOptions const& options);
+int run_watch(ConfigPath const& config, WatchOptions const& options);
 int run_store(ConfigPath const& config, StoreOptions const& options);
 int run_gather(ConfigPath const& config, GatherCommandOptions const& options);
 int run_discover(ConfigPath const& config, DiscoverOptions const& options);

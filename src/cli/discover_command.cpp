@@ -6,9 +6,10 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "cli/api_client.h"
+#include "cli/api_endpoint.h"
 #include "cli/commands.h"
 #include "cli/interruptible.h"
+#include "net/api_client.h"
 #include "net/url.h"
 
 namespace grove {

@@ -9,9 +9,10 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "cli/api_client.h"
+#include "cli/api_endpoint.h"
 #include "cli/commands.h"
 #include "cli/interruptible.h"
+#include "net/api_client.h"
 #include "net/task_group.h"
 #include "net/url.h"
 

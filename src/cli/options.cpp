@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "coordinator/discovery.h"
+#include "watcher/candidate.h"
 
 namespace grove {
 namespace {
@@ -21,6 +22,8 @@ constexpr char const* about =
 constexpr char const* config_places =
     "The config file is --config FILE, else $GROVE_CONFIG, else configs/config.yaml, else\n"
     "~/.config/grove/config.yaml.";
+
+constexpr std::uint16_t watch_metrics_port = 8001;  // beside the API's 8000
 
 // CLI11 wants lvalues to fill; one bundle of them for all commands.
 struct Values {
@@ -38,7 +41,10 @@ struct Values {
   std::uint32_t rank = 0;
   std::uint16_t port = 0;
   bool is_new = false;
+  std::string extensions{default_extension};
+  std::uint16_t metrics_port = watch_metrics_port;
   bool is_silent = false;
+  bool is_unwatched = false;
   bool only_prepare = false;
   bool json = false;
 };
@@ -73,6 +79,11 @@ std::optional<Endpoint> parse_endpoint(std::string const& text) {
 
 std::string is_address_and_port(std::string const& text) {
   return parse_endpoint(text) ? "" : "must be ADDRESS:PORT, such as 192.168.1.2:5000";
+}
+
+std::string is_extension_list(std::string const& text) {
+  auto const parsed = parse_extensions(text);
+  return parsed.has_value() ? "" : parsed.error().message;
 }
 
 JoinOptions join_options(Values const& values) {
@@ -127,12 +138,15 @@ std::variant<Options, int> parse_options(int argc, char const* const* argv) {
       ->check(CLI::Range(1, static_cast<int>(limits::workers_count_max)));
   start->add_flag("--no-announce", values.is_silent,
                   "with --local: do not announce the workers by mDNS");
+  start->add_flag("--no-watch", values.is_unwatched,
+                  "do not watch ckpt_root: checkpoints are stored only when somebody asks");
   start->callback([&] {
     command = StartOptions{.local_workers = values.local_workers,
                            .data = path_if(values.data),
                            .ckpt_root = path_if(values.ckpt_root),
                            .joining_workers = values.joining_workers,
-                           .is_announced = !values.is_silent};
+                           .is_announced = !values.is_silent,
+                           .is_watching = !values.is_unwatched};
   });
 
   auto* worker = with_config(app.add_subcommand("worker", "run one worker in the foreground"));
@@ -170,6 +184,22 @@ std::variant<Options, int> parse_options(int argc, char const* const* argv) {
   join->add_option("--port", values.port, "listen here (default: what the coordinator says)")
       ->option_text("PORT");
   join->callback([&] { command = join_options(values); });
+
+  auto* watch = with_config(
+      app.add_subcommand("watch", "store new checkpoints under ckpt_root by themselves"));
+  watch->add_option("--ext", values.extensions, "the file extensions to watch")
+      ->option_text(".EXT,.EXT")
+      ->check(is_extension_list)
+      ->capture_default_str();
+  watch
+      ->add_option("--metrics-port", values.metrics_port,
+                   "serve /metrics here, on 127.0.0.1; 0: do not")
+      ->option_text("PORT")
+      ->capture_default_str();
+  watch->callback([&] {
+    command = WatchOptions{.extensions = parse_extensions(values.extensions).value(),
+                           .metrics_port = values.metrics_port};
+  });
 
   auto* store =
       with_config(app.add_subcommand("store", "store a checkpoint on the workers, twice"));

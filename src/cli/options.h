@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/config.h"
 #include "net/http_call.h"
@@ -19,6 +20,7 @@ struct StartOptions {
   std::optional<std::filesystem::path> ckpt_root;  // only for a config that is made now
   std::uint32_t joining_workers = 0;               // -n N: wait for N grove joins first
   bool is_announced = true;                        // the local workers
+  bool is_watching = true;                         // ckpt_root, once the API listens
 };
 
 struct JoinOptions {
@@ -35,6 +37,11 @@ struct WorkerCommandOptions {
   bool is_new = false;        // an empty folder is a new disk
   bool only_prepare = false;  // make the data folder of a new disk, and end
   bool is_announced = true;
+};
+
+struct WatchOptions {
+  std::vector<std::string> extensions;  // with their dots
+  std::uint16_t metrics_port = 0;       // 0: none
 };
 
 struct StoreOptions {
@@ -66,9 +73,9 @@ struct VersionOptions {
   Form form = Form::table;
 };
 
-using CommandOptions = std::variant<StartOptions, WorkerCommandOptions, JoinOptions, StoreOptions,
-                                    GatherCommandOptions, DiscoverOptions, StatusOptions,
-                                    ListOptions, ConfigOptions, VersionOptions>;
+using CommandOptions = std::variant<StartOptions, WorkerCommandOptions, JoinOptions, WatchOptions,
+                                    StoreOptions, GatherCommandOptions, DiscoverOptions,
+                                    StatusOptions, ListOptions, ConfigOptions, VersionOptions>;
 
 struct Options {
   std::optional<std::filesystem::path> config;  // --config

@@ -1,17 +1,21 @@
 // grove start and grove worker: the two that stay in the foreground.
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "cli/api_endpoint.h"
 #include "cli/commands.h"
 #include "cli/interruptible.h"
 #include "cli/local_cluster.h"
 #include "cli/service.h"
 #include "cli/worker_intake.h"
 #include "coordinator/coordinator.h"
+#include "watcher/candidate.h"
+#include "watcher/watcher.h"
 #include "worker/worker.h"
 
 namespace grove {
@@ -95,8 +99,13 @@ int run_start(ConfigPath const& config_path, StartOptions const& options) {
     config = find_and_load(path);
   }
   if (config.has_error()) return report(config.error());
-  Metrics metrics({Role::coordinator});
-  Coordinator coordinator(io.get_executor(), config.value(), metrics);
+  // A process without a watcher shows nothing of one.
+  auto const metrics =
+      options.is_watching
+          ? std::make_unique<Metrics>(std::initializer_list{Role::coordinator, Role::watcher})
+          : std::make_unique<Metrics>(std::initializer_list{Role::coordinator});
+  Coordinator coordinator(io.get_executor(), config.value(), *metrics);
+  std::optional<Watcher> watcher;
   auto const start = [&]() -> Result<void> {
     TRY(coordinator.start());
     if (local) {
@@ -106,9 +115,20 @@ int run_start(ConfigPath const& config_path, StartOptions const& options) {
     }
     spdlog::info("API listening on http://{}:{}", listening_address(config.value()),
                  coordinator.port());
+    if (options.is_watching) {
+      auto api = api_endpoint(config.value());
+      api.port = coordinator.port();
+      watcher.emplace(io.get_executor(),
+                      WatcherOptions{.config_path = config.value().source,
+                                     .extensions = {std::string(default_extension)},
+                                     .api = std::move(api)},
+                      *metrics);
+      watcher->start();
+    }
     return ok();
   };
   auto const stop = [&]() -> Awaitable<void> {
+    if (watcher) co_await watcher->stop();
     co_await coordinator.stop();
     if (local) co_await local->stop();
   };

@@ -6,8 +6,10 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
+#include "base/limits.h"
 #include "coordinator/discovery.h"
 #include "coordinator/job_lines.h"
+#include "coordinator/upkeep_calls.h"
 #include "format/ref.h"
 
 namespace grove {
@@ -39,6 +41,8 @@ HttpRouter Api::router() {
   add(http::verb::get, "/checkpoints", &Api::list_checkpoints);
   add(http::verb::get, "/workers", &Api::list_workers);
   add(http::verb::get, "/discover", &Api::discover_workers);
+  add(http::verb::put, "/expected", &Api::put_expected);
+  add(http::verb::post, "/verify", &Api::verify);
   add(http::verb::get, "/jobs", &Api::list_jobs);
   add(http::verb::get, "/jobs/{}", &Api::follow_job);
   return router;
@@ -130,9 +134,11 @@ Awaitable<Result<void>> Api::list_checkpoints(HttpRequest&, HttpResponder& respo
   co_return co_await responder.send_text(200, json_type, std::move(body));
 }
 
-Awaitable<Result<void>> Api::list_workers(HttpRequest&, HttpResponder& responder) {
+Awaitable<Result<void>> Api::list_workers(HttpRequest& request, HttpResponder& responder) {
   CO_TRY(auto config, co_await read_config());
-  auto body = co_await overview_.workers(std::move(config));
+  auto const copies =
+      request.param("copies") == "false" ? Overview::Copies::left_out : Overview::Copies::counted;
+  auto body = co_await overview_.workers(std::move(config), copies);
   co_return co_await responder.send_text(200, json_type, std::move(body));
 }
 
@@ -148,6 +154,26 @@ Awaitable<Result<void>> Api::discover_workers(HttpRequest& request, HttpResponde
   auto const limit = std::chrono::ceil<std::chrono::milliseconds>(timeout);
   CO_TRY(auto const workers, co_await discover(services_, *mdns, config, limit));
   co_return co_await responder.send_text(200, json_type, serialize_workers(workers));
+}
+
+Awaitable<Result<void>> Api::put_expected(HttpRequest& request, HttpResponder& responder) {
+  CO_TRY(auto const list, co_await request.read_body(limits::json_body_bytes_max));
+  CO_TRY(auto config, co_await read_config());
+  auto body = co_await tell_expected(services_, std::move(config), list.span());
+  co_return co_await responder.send_text(200, json_type, std::move(body));
+}
+
+Awaitable<Result<void>> Api::verify(HttpRequest& request, HttpResponder& responder) {
+  std::optional<std::chrono::milliseconds> unproven_for;
+  if (auto const text = request.param("unproven_for")) {
+    auto const period = parse_period(*text);
+    if (period.has_error()) {
+      co_return co_await refuse_parameter(responder, "unproven_for: " + period.error().message);
+    }
+    unproven_for = period.value();
+  }
+  CO_TRY(auto config, co_await read_config());
+  co_return co_await stream_verification(services_, std::move(config), unproven_for, responder);
 }
 
 Awaitable<Result<void>> Api::list_jobs(HttpRequest&, HttpResponder& responder) {

@@ -29,6 +29,8 @@ class Api {
   Awaitable<Result<void>> gather_shards(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> list_checkpoints(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> list_workers(HttpRequest& request, HttpResponder& responder);
+  Awaitable<Result<void>> put_expected(HttpRequest& request, HttpResponder& responder);
+  Awaitable<Result<void>> verify(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> list_jobs(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> discover_workers(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> follow_job(HttpRequest& request, HttpResponder& responder);

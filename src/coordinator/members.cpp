@@ -76,6 +76,14 @@ WorkerAddress address_of(DeviceConfig const& worker) {
           .endpoint = {.host = worker.ip, .port = worker.port, .name = worker.host}};
 }
 
+Awaitable<std::vector<Member>> probe(Services const& services, Config const& config) {
+  auto members = members_of(config);
+  std::vector<Awaitable<void>> tasks;
+  for (auto& member : members) tasks.push_back(probe_one(services, config, member));
+  co_await run_all(std::move(tasks));
+  co_return members;
+}
+
 Awaitable<ClusterView> survey(Services const& services, Config const& config,
                               std::optional<CheckpointKey> only) {
   ClusterView view;

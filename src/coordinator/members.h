@@ -51,6 +51,9 @@ struct ClusterView {
 
 WorkerAddress address_of(DeviceConfig const& worker);
 
+// Health alone: cheap, however much the workers hold.
+Awaitable<std::vector<Member>> probe(Services const& services, Config const& config);
+
 // Health, and the inventory of each that lives; of one identity where given.
 Awaitable<ClusterView> survey(Services const& services, Config const& config,
                               std::optional<CheckpointKey> only);

@@ -46,6 +46,7 @@ json describe(GenerationReport const& report) {
   json row{{"generation", report.generation.value},
            {"state", report.has_manifest ? "complete" : "unfinished"},
            {"copies_live", report.copies.live},
+           {"safety", std::string(to_string(report.verdict))},
            {"verdict", report.detail}};
   row["bytes"] = report.facts ? json(report.facts->file_bytes) : json(nullptr);
   row["copies_wanted"] = report.facts ? json(report.copies.wanted) : json(nullptr);
@@ -68,14 +69,23 @@ json describe(Member const& member, DeviceConfig const& device) {
   row["free_bytes"] = member.health ? json(member.health->free_bytes) : json(nullptr);
   row["total_bytes"] = member.health ? json(member.health->total_bytes) : json(nullptr);
   row["reserved_bytes"] = member.health ? json(member.health->reserved_bytes) : json(nullptr);
+  row["inventory"] = member.health ? json(member.health->inventory) : json(nullptr);
   row["version"] = member.health ? json(member.health->version) : json(nullptr);
   return row;
 }
 
 }  // namespace
 
-Awaitable<std::string> Overview::workers(Config config) {
+Awaitable<std::string> Overview::workers(Config config, Copies copies_wanted) {
   co_await follow_moved_workers(services_, config, LookUp::remembered, [](std::string) {});
+  if (copies_wanted == Copies::left_out) {
+    json rows = json::array();
+    auto const members = co_await probe(services_, config);
+    for (auto const& member : members) {
+      rows.push_back(describe(member, config.workers[member.worker_index]));
+    }
+    co_return json{{"workers", std::move(rows)}}.dump();
+  }
   auto const view = co_await survey(services_, config, std::nullopt);
   json rows = json::array();
   for (auto const& member : view.members) {
@@ -211,7 +221,15 @@ Awaitable<std::string> Overview::checkpoints(Config config) {
                     {"key", std::string(checkpoint.key.folder())},
                     {"generations", std::move(generations)}});
   }
+  json tombstones = json::array();
+  for (auto const& tombstone : view.tombstones) {
+    tombstones.push_back({{"identity", tombstone.key.identity()},
+                          {"up_to", tombstone.up_to.value},
+                          {"bytes", tombstone.file_bytes},
+                          {"mtime_ns", tombstone.mtime_ns}});
+  }
   co_return json{{"checkpoints", std::move(rows)},
+                 {"tombstones", std::move(tombstones)},
                  {"workers_alive", alive_count},
                  {"workers", view.members.size()}}
       .dump();

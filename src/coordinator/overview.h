@@ -47,12 +47,17 @@ class Overview {
   explicit Overview(Services& services) : services_(services) {}
 
   // {"workers": [{"rank", "host", "ip", "port", "alive", "id", "free_bytes", "total_bytes",
-  //               "reserved_bytes", "version", "copies", "detail"}, …]}
-  Awaitable<std::string> workers(Config config);
+  //               "reserved_bytes", "version", "inventory", "copies", "detail"}, …]}
+  // `inventory` changes whenever a worker's copies do. Without `copies` no inventory is read: for
+  // whoever looks often.
+  enum class Copies { counted, left_out };
+  Awaitable<std::string> workers(Config config, Copies copies);
 
   // {"checkpoints": [{"identity", "key", "generations": [{"generation", "state", "bytes",
-  //   "copies_live", "copies_wanted", "verdict", and of complete ones "sha256", "shards",
-  //   "mtime_ns"}, …]}, …], "workers_alive", "workers"}
+  //   "copies_live", "copies_wanted", "safety", "verdict", and of complete ones "sha256", "shards",
+  //   "mtime_ns"}, …]}, …], "tombstones": [{"identity", "up_to", "bytes", "mtime_ns"}, …],
+  //  "workers_alive", "workers"}
+  // `safety` is the verdict in one word (coordinator/verdict.h).
   // `state` is complete or unfinished; copies are counted over all shards.
   Awaitable<std::string> checkpoints(Config config);
 

@@ -66,6 +66,16 @@ std::vector<Ref> RefIndex::all() const {
   return refs;
 }
 
+std::vector<Ref> RefIndex::unverified(std::int64_t since_ms) const {
+  std::lock_guard const lock(mutex_);
+  std::vector<Ref> refs;
+  for (auto const& [place, content] : refs_) {
+    bool const is_proven = content.verified_ms && *content.verified_ms >= since_ms;
+    if (!is_proven) refs.push_back(ref_at(place, content));
+  }
+  return refs;
+}
+
 Result<RefIndex::Page> RefIndex::page(std::optional<CheckpointKey> const& only,
                                       std::string_view after, std::size_t count_max) const {
   std::optional<Place> cursor;

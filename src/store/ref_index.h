@@ -40,6 +40,8 @@ class RefIndex {
   std::optional<Ref> find(CheckpointKey const& key, Generation generation,
                           RefName const& name) const;
   std::vector<Ref> all() const;
+  // Those not marked verified at or after `since_ms`.
+  std::vector<Ref> unverified(std::int64_t since_ms) const;
   // At most `count_max` entries (at least one) after the cursor `after`, empty for the start; of
   // one identity where given. Fails: invalid (a cursor that no page has given).
   Result<Page> page(std::optional<CheckpointKey> const& only, std::string_view after,

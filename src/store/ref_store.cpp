@@ -263,6 +263,10 @@ std::vector<Ref> RefStore::all_refs() const {
   return state_->index.all();
 }
 
+std::vector<Ref> RefStore::unverified_refs(std::int64_t since_ms) const {
+  return state_->index.unverified(since_ms);
+}
+
 std::uint64_t RefStore::refs_version() const {
   return state_->index.version();
 }

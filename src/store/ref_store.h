@@ -89,6 +89,8 @@ class RefStore {
                           RefName const& name) const;
   // All refs, for the collector.
   std::vector<Ref> all_refs() const;
+  // Those that were not verified at or after `since_ms` (wall clock), for the scrubber.
+  std::vector<Ref> unverified_refs(std::int64_t since_ms) const;
   // Grows with every ref put or removed, so that who has seen all of them need not look again.
   std::uint64_t refs_version() const;
 

@@ -10,11 +10,11 @@ namespace {
 
 class Scrub {
  public:
-  Scrub(ChunkStore& chunks, RefStore& refs, std::function<bool()> const& keep_going)
+  Scrub(ChunkStore& chunks, RefStore& refs, ScrubGate const& keep_going)
       : chunks_(chunks), refs_(refs), keep_going_(keep_going) {}
 
-  Result<ScrubReport> run() {
-    for (auto const& ref : refs_.all_refs()) {
+  Result<ScrubReport> run(std::vector<Ref> const& refs) {
+    for (auto const& ref : refs) {
       TRY(auto const outcome, verify(ref));
       if (outcome == Outcome::stopped) {
         report_.is_whole = false;
@@ -38,7 +38,7 @@ class Scrub {
     if (!reached) return damaged_unless_unreadable(reached.error());
     bool is_good = true;
     for (auto const& chunk : reached.value().chunks) {
-      if (!keep_going_()) return Outcome::stopped;
+      if (!keep_going_(report_)) return Outcome::stopped;
       TRY(auto const is_chunk_good, verify(chunk.digest));
       is_good = is_good && is_chunk_good;
     }
@@ -74,16 +74,18 @@ class Scrub {
 
   ChunkStore& chunks_;
   RefStore& refs_;
-  std::function<bool()> const& keep_going_;
+  ScrubGate const& keep_going_;
   std::unordered_map<Digest, bool> seen_;
   ScrubReport report_;
 };
 
 }  // namespace
 
-Result<ScrubReport> scrub(ChunkStore& chunks, RefStore& refs,
-                          std::function<bool()> const& keep_going) {
-  return Scrub(chunks, refs, keep_going).run();
+Result<ScrubReport> scrub(ChunkStore& chunks, RefStore& refs, ScrubScope scope,
+                          ScrubGate const& keep_going) {
+  return Scrub(chunks, refs, keep_going)
+      .run(scope.unverified_since_ms ? refs.unverified_refs(*scope.unverified_since_ms)
+                                     : refs.all_refs());
 }
 
 }  // namespace grove

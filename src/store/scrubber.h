@@ -1,12 +1,13 @@
 // Re-reads what one worker holds and compares it with its names. Disks lose bytes silently
 // (Bairavasundaram et al., FAST 2008: latent checksum mismatches on 0.86 % of SATA disks in 17
 // months), so two copies are two copies only while somebody reads them. Damage goes to quarantine/
-// and counts as absent. Not here: mending (a later repair), pacing (worker/upkeep.h). Threads: any;
-// blocks on the disk.
+// and counts as absent. Not here: mending (a later repair), pacing (worker/scrub_pace.h). Threads:
+// any; blocks on the disk.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "base/digest.h"
@@ -24,12 +25,19 @@ struct ScrubReport {
   bool is_whole = true;  // it came to its end
 };
 
-// Reads every chunk that some ref names, dropping it from the page cache first, decodes it and
-// proves its SHA-256; a ref all of whose chunks are good is marked verified as soon as they are.
-// A chunk that was absent before is no find of this pass: the inventory tells it. `keep_going` is
-// asked between chunks; false ends early. Fails: as base/file.h does for a disk that cannot be read
-// for another reason than damage.
-Result<ScrubReport> scrub(ChunkStore& chunks, RefStore& refs,
-                          std::function<bool()> const& keep_going);
+// Which refs: all, or those that were not verified at or after a moment (wall clock).
+struct ScrubScope {
+  std::optional<std::int64_t> unverified_since_ms;
+};
+// Asked between chunks, on the scrub's thread, with what was done so far; false ends early. May
+// take its time: that is the scrub's pace.
+using ScrubGate = std::function<bool(ScrubReport const&)>;
+
+// Reads every chunk that some ref of `scope` names, dropping it from the page cache first, decodes
+// it and proves its SHA-256; a ref all of whose chunks are good is marked verified as soon as they
+// are. A chunk that was absent before is no find of this pass: the inventory tells it. Fails: as
+// base/file.h does for a disk that cannot be read for another reason than damage.
+Result<ScrubReport> scrub(ChunkStore& chunks, RefStore& refs, ScrubScope scope,
+                          ScrubGate const& keep_going);
 
 }  // namespace grove

@@ -9,7 +9,7 @@ namespace {
 
 constexpr auto identity = "run1/step_100/model.safetensors";
 
-bool go_on() {
+bool go_on(ScrubReport const&) {
   return true;
 }
 
@@ -26,7 +26,7 @@ TEST(Scrub, ReadsEachChunkOnceAndMarksTheRefsVerified) {
   TestStore store;
   auto const first = store.put_shard(identity, 7, 0, {"a", "shared"});
   auto const second = store.put_shard(identity, 8, 0, {"b", "shared"});
-  auto const report = scrub(store.chunks(), store.refs(), go_on).value();
+  auto const report = scrub(store.chunks(), store.refs(), {}, go_on).value();
   EXPECT_EQ(report.chunks_read, 3U);
   EXPECT_EQ(report.bytes_read, 3 * 32U + 1 + 1 + 6);
   EXPECT_TRUE(report.damaged.empty());
@@ -39,11 +39,11 @@ TEST(Scrub, FindsAFlippedBitAndTellsTheDamagedRefFromTheOthers) {
   TestStore store;
   auto const damaged = store.put_shard(identity, 7, 0, {"a", "b", "c"});
   auto const sound = store.put_shard(identity, 7, 1, {"c", "d"});
-  ASSERT_TRUE(scrub(store.chunks(), store.refs(), go_on));
+  ASSERT_TRUE(scrub(store.chunks(), store.refs(), {}, go_on));
   EXPECT_TRUE(entry_of(store, damaged).verified_ms);
 
   flip_byte(store.chunk_path(sha256("b")), 32);
-  auto const report = scrub(store.chunks(), store.refs(), go_on).value();
+  auto const report = scrub(store.chunks(), store.refs(), {}, go_on).value();
   EXPECT_EQ(report.damaged, std::vector{sha256("b")});
   EXPECT_EQ(report.refs_verified, 1U);
   EXPECT_FALSE(entry_of(store, damaged).verified_ms);
@@ -54,7 +54,7 @@ TEST(Scrub, FindsAFlippedBitAndTellsTheDamagedRefFromTheOthers) {
 
   store.put_chunk("b");
   ASSERT_TRUE(store.chunks().sync());
-  EXPECT_EQ(scrub(store.chunks(), store.refs(), go_on).value().refs_verified, 2U);
+  EXPECT_EQ(scrub(store.chunks(), store.refs(), {}, go_on).value().refs_verified, 2U);
 }
 
 TEST(Scrub, SeesAChunkThatHasVanished) {
@@ -62,7 +62,7 @@ TEST(Scrub, SeesAChunkThatHasVanished) {
   auto const ref = store.put_shard(identity, 7, 0, {"a", "b"});
   EXPECT_EQ(entry_of(store, ref).missing_count, 0U);
   ASSERT_TRUE(remove_file(store.chunk_path(sha256("a"))));
-  auto const report = scrub(store.chunks(), store.refs(), go_on).value();
+  auto const report = scrub(store.chunks(), store.refs(), {}, go_on).value();
   EXPECT_TRUE(report.damaged.empty());
   EXPECT_EQ(report.refs_verified, 0U);
   EXPECT_EQ(entry_of(store, ref).missing_count, 1U);
@@ -73,7 +73,7 @@ TEST(Scrub, GoesOnBehindAListThatIsDamaged) {
   auto const damaged = store.put_shard(identity, 7, 0, {"a"});
   auto const sound = store.put_shard(identity, 7, 1, {"b"});
   flip_byte(store.list_path(damaged.target), 30);
-  auto const report = scrub(store.chunks(), store.refs(), go_on).value();
+  auto const report = scrub(store.chunks(), store.refs(), {}, go_on).value();
   EXPECT_EQ(report.refs_verified, 1U);
   EXPECT_TRUE(entry_of(store, sound).verified_ms);
   EXPECT_EQ(entry_of(store, damaged).missing_count, 1U);
@@ -83,13 +83,28 @@ TEST(Scrub, EndsEarlyWhenToldAndKeepsWhatItHasProven) {
   TestStore store;
   auto const first = store.put_shard(identity, 7, 0, {"a", "b"});
   auto const second = store.put_shard(identity, 7, 1, {"c", "d"});
-  int chunks_left = 3;
-  auto const report =
-      scrub(store.chunks(), store.refs(), [&] { return chunks_left-- > 0; }).value();
+  auto const three_chunks = [](ScrubReport const& so_far) { return so_far.chunks_read < 3; };
+  auto const report = scrub(store.chunks(), store.refs(), {}, three_chunks).value();
   EXPECT_EQ(report.chunks_read, 3U);
   EXPECT_EQ(report.refs_verified, 1U);
   EXPECT_TRUE(entry_of(store, first).verified_ms);
   EXPECT_FALSE(entry_of(store, second).verified_ms);
+}
+
+TEST(Scrub, OfWhatWasNotVerifiedSinceLeavesTheRestAlone) {
+  TestStore store;
+  auto const proven = store.put_shard(identity, 7, 0, {"a", "b"});
+  auto const stale = store.put_shard(identity, 7, 1, {"c"});
+  auto const never = store.put_shard(identity, 7, 2, {"d"});
+  store.refs().mark_verified(proven, 1000);
+  store.refs().mark_verified(stale, 999);
+  ScrubScope const scope{.unverified_since_ms = 1000};
+  auto const report = scrub(store.chunks(), store.refs(), scope, go_on).value();
+  EXPECT_EQ(report.chunks_read, 2U);
+  EXPECT_EQ(report.refs_verified, 2U);
+  EXPECT_EQ(entry_of(store, proven).verified_ms, 1000);
+  EXPECT_GT(entry_of(store, stale).verified_ms, 1000);
+  EXPECT_TRUE(entry_of(store, never).verified_ms);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "base/file.h"
+#include "base/origin_mark.h"
 
 namespace grove {
 
@@ -18,7 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char const* mark_name = "grove.origin";
 // FAT keeps times to two seconds, and no attributes.
 constexpr std::uint64_t mtime_slack_ns = 2'000'000'000;
 // Another writer's sweep may take a file between its creation and its lock; not so often in a row.
@@ -33,11 +33,6 @@ Result<std::optional<FileStamp>> stamp_if_there(fs::path const& path) {
   if (stamp) return std::optional(stamp.value());
   if (stamp.error().kind == ErrorKind::not_found) return std::optional<FileStamp>();
   return std::move(stamp).error();
-}
-
-// " <size> <mtime in ns>": what the file was when grove wrote it.
-std::string mark_suffix(std::uint64_t file_bytes, std::int64_t mtime_ns) {
-  return fmt::format(" {} {}", file_bytes, mtime_ns);
 }
 
 // Mode and ctime may change under a file's content; the content was not touched.
@@ -217,8 +212,8 @@ Result<void> CheckpointWriter::commit() {
   PendingFile& pending = state_->locked.pending;
   // A file without its mark is as good; it only may have to be moved away by hand later on. Before
   // the mode is set, since a read-only file takes no attribute.
-  auto const mark = options.mark + mark_suffix(options.file_bytes, options.mtime_ns);
-  std::ignore = pending.file().set_attribute(mark_name, mark);
+  auto const mark = origin_mark(options.mark, options.file_bytes, options.mtime_ns);
+  std::ignore = pending.file().set_attribute(origin_mark_name, mark);
   TRY(pending.file().set_mode_and_mtime(options.mode, options.mtime_ns));
   // The long wait for the disk lies in front of the last look at what is there.
   TRY(pending.file().sync_data());
@@ -252,13 +247,12 @@ Result<ExistingFile> inspect_existing(fs::path const& path, std::uint64_t file_b
     return opened.error();
   }
   File const& file = opened.value();
-  TRY(auto const mark, file.attribute(mark_name));
-  TRY(auto const stamp, file.stamp());
+  TRY(auto const origin, origin_of(file));
   // A file that a user has written over in place still carries the mark, with another time in it.
-  if (mark) {
-    bool const untouched = mark->ends_with(mark_suffix(stamp.size, stamp.mtime_ns));
-    return untouched ? ExistingFile::ours : ExistingFile::foreign;
+  if (origin != Origin::unmarked) {
+    return origin == Origin::grove ? ExistingFile::ours : ExistingFile::foreign;
   }
+  TRY(auto const stamp, file.stamp());
   auto const [earlier, later] = std::minmax(stamp.mtime_ns, mtime_ns);
   // Unsigned, since a manifest may hold any time.
   std::uint64_t const apart =
@@ -267,7 +261,7 @@ Result<ExistingFile> inspect_existing(fs::path const& path, std::uint64_t file_b
   // As grove would have left it, but without a mark: a user's copy, or a file system that keeps
   // none. A file of our own beside it tells which.
   TRY(auto probe, PendingFile::create(folder_of(path), 0600));
-  TRY(auto const keeps_marks, probe.file().set_attribute(mark_name, "probe"));
+  TRY(auto const keeps_marks, probe.file().set_attribute(origin_mark_name, "probe"));
   return keeps_marks ? ExistingFile::foreign : ExistingFile::ours;
 }
 

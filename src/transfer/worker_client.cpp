@@ -310,6 +310,37 @@ Awaitable<Result<void>> WorkerClient::delete_ref(Ref ref, std::string coordinato
   co_return ok();
 }
 
+Awaitable<Result<ScrubSummary>> WorkerClient::scrub(
+    std::optional<std::chrono::milliseconds> unverified_for) {
+  HttpCall call;
+  call.method = http::verb::post;
+  call.target = with_query("/scrub", address_, {});
+  if (unverified_for) {
+    call.target += call.target.find('?') == std::string::npos ? '?' : '&';
+    call.target += fmt::format("unverified_for_ms={}", unverified_for->count());
+  }
+  call.reply_bytes_max = inventory_page_bytes_max;
+  auto const reply =
+      checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call)));
+  if (!reply) co_return reply.error();
+  auto const text = reply.value().text();
+  if (auto failure = parse_failure(text)) co_return at(address_.endpoint, *failure);
+  auto summary = parse_scrub(text);
+  if (!summary) co_return at(address_.endpoint, summary.error());
+  co_return summary;
+}
+
+Awaitable<Result<void>> WorkerClient::put_expected(std::span<std::byte const> json) {
+  HttpCall call;
+  call.method = http::verb::put;
+  call.target = with_query("/expected", address_, {});
+  call.content_type = json_type;
+  call.body = json;
+  call.idle_timeout = limits::commit_timeout;
+  CO_TRY(checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call))));
+  co_return ok();
+}
+
 Awaitable<Result<InventoryPage>> WorkerClient::inventory(std::optional<CheckpointKey> only) {
   std::string query;
   if (only) query = "&identity=" + percent_encode(only->identity());

@@ -4,6 +4,7 @@
 // Threads: the HttpClient's executor.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -52,6 +53,11 @@ class WorkerClient {
                                      std::vector<WorkerAddress> witnesses);
   // Ends this job's lease: what only it had brought and no ref reaches is removed at once.
   Awaitable<Result<void>> release();
+  // Re-reads what it has not verified for so long, at a pace that disturbs no transfer; without a
+  // period everything, at full speed. Takes as long as the disk does. Ends when cancelled.
+  Awaitable<Result<ScrubSummary>> scrub(std::optional<std::chrono::milliseconds> unverified_for);
+  // What should exist, as file_sync says it.
+  Awaitable<Result<void>> put_expected(std::span<std::byte const> json);
   // All pages; of one identity where given.
   Awaitable<Result<InventoryPage>> inventory(std::optional<CheckpointKey> only);
   // The same, after the worker has read all chunks of these refs from its disk.

@@ -244,6 +244,18 @@ Result<WorkerHealth> parse_health(std::string_view json) {
   return health;
 }
 
+Result<ScrubSummary> parse_scrub(std::string_view json) {
+  TRY(auto const object, parse_object(json));
+  Fields const fields(object);
+  ScrubSummary summary;
+  TRY(summary.chunks_read, fields.count("chunks_read"));
+  TRY(summary.bytes_read, fields.count("bytes_read"));
+  TRY(summary.refs_verified, fields.count("refs_verified"));
+  TRY(auto const* damaged, fields.array("damaged", SIZE_MAX));
+  summary.damaged_count = damaged->size();
+  return summary;
+}
+
 std::string serialize_inventory(InventoryPage const& page) {
   Json refs = Json::array();
   for (RefReport const& report : page.refs) refs.push_back(report_object(report));

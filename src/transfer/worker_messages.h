@@ -100,6 +100,15 @@ Result<Tombstone> parse_tombstone_body(CheckpointKey key, std::string_view json)
 // The 409 of PUT /refs: an error with the chunks to send again beside it.
 std::string serialize_missing(Error const& error, std::span<Digest const> missing);
 
+// What a scrub ends with.
+struct ScrubSummary {
+  std::uint64_t chunks_read = 0;
+  std::uint64_t bytes_read = 0;
+  std::uint64_t damaged_count = 0;
+  std::uint64_t refs_verified = 0;
+};
+Result<ScrubSummary> parse_scrub(std::string_view json);
+
 // What a long call ends with when it fails after its 200.
 std::string serialize_failure(Error const& error);
 // The error in `json`, if it is such a document.

@@ -31,6 +31,7 @@ Awaitable<Result<void>> put_chunk(Holdings& holdings, HttpRequest& request,
   auto const room = std::min(request.content_length().value_or(limits::encoded_chunk_bytes_max),
                              limits::encoded_chunk_bytes_max);
   CO_TRY(auto const permit, co_await holdings.incoming.acquire(room));
+  holdings.transfers.note();
   CO_TRY(auto const body, co_await request.read_body(limits::encoded_chunk_bytes_max));
   pin(holdings, request, {&digest, 1});
   auto const put =
@@ -46,6 +47,7 @@ Awaitable<Result<void>> put_chunk(Holdings& holdings, HttpRequest& request,
 Awaitable<Result<void>> get_chunk(Holdings& holdings, HttpRequest& request,
                                   HttpResponder& responder) {
   CO_TRY(auto const digest, digest_argument(request, 0));
+  holdings.transfers.note();
   CO_TRY(auto permit, co_await holdings.outgoing.acquire(limits::encoded_chunk_bytes_max));
   CO_TRY(auto const chunk,
          co_await holdings.offload.run([&] { return holdings.chunks.get(digest); }));

@@ -27,6 +27,7 @@
 #include "store/collector.h"
 #include "store/data_folder.h"
 #include "store/ref_store.h"
+#include "worker/scrub_pace.h"
 
 namespace grove {
 
@@ -86,6 +87,8 @@ struct Holdings {
   Semaphore sweeps;    // one collection at a time
   Semaphore scrubs;    // one scrub at a time
   Semaphore proofs;    // one re-reading for a witness at a time
+
+  TransferActivity transfers;
 
   // Who deleted here last: a second coordinator must not soon after (worker/deletion.h).
   struct LastDeletion {

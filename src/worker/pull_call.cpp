@@ -44,6 +44,7 @@ class PullCall {
   Awaitable<void> fetch(LongCall& call, WorkerClient& source, std::vector<Digest> const& absent) {
     ChunkSink sink = [this](Digest const& digest, std::span<std::byte const> encoded,
                             std::span<std::byte const>) {
+      holdings_.transfers.note();
       return holdings_.chunks.put(digest, encoded);
     };
     PullObserver observer = [this, &call](PullOutcome const& outcome) { tell(call, outcome); };

@@ -34,16 +34,17 @@ Awaitable<Result<SweepReport>> release_once(Holdings& holdings, std::string job)
   co_return counted(holdings, std::move(swept));
 }
 
-Awaitable<Result<ScrubReport>> scrub_once(Holdings& holdings, std::function<bool()> keep_going) {
+Awaitable<Result<ScrubReport>> scrub_once(Holdings& holdings, ScrubScope scope,
+                                          ScrubGate keep_going) {
   CO_TRY(auto const permit, co_await holdings.scrubs.acquire(1));
   auto report = co_await holdings.background.run(
-      [&] { return scrub(holdings.chunks, *holdings.refs, keep_going); });
+      [&] { return scrub(holdings.chunks, *holdings.refs, scope, keep_going); });
   if (report.has_value()) {
     auto const& found = report.value();
     holdings.metrics.add(Count::scrub_chunks, {}, found.chunks_read);
     holdings.metrics.add(Count::scrub_bytes, {}, found.bytes_read);
     holdings.metrics.add(Count::scrub_damaged, {}, found.damaged.size());
-    if (found.is_whole) {
+    if (found.is_whole && !scope.unverified_since_ms) {
       holdings.metrics.set(Level::last_scrub_time, static_cast<double>(wall_clock_ms()) / 1000);
     }
   }

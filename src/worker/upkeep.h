@@ -4,8 +4,6 @@
 // Threads: the worker's executor; the work is offloaded, one sweep and one scrub at a time.
 #pragma once
 
-#include <functional>
-
 #include "store/scrubber.h"
 #include "worker/holdings.h"
 
@@ -15,8 +13,9 @@ namespace grove {
 Awaitable<Result<SweepReport>> sweep_once(Holdings& holdings);
 // What a job that failed for good had brought in, at once. Fails: as Collector::release.
 Awaitable<Result<SweepReport>> release_once(Holdings& holdings, std::string job);
-// `keep_going` is asked on a pool thread.
-Awaitable<Result<ScrubReport>> scrub_once(Holdings& holdings, std::function<bool()> keep_going);
+// `keep_going` is asked on a pool thread, and may wait there.
+Awaitable<Result<ScrubReport>> scrub_once(Holdings& holdings, ScrubScope scope,
+                                          ScrubGate keep_going);
 
 // Tasks that run until they are cancelled.
 Awaitable<void> collect_periodically(Holdings& holdings);

@@ -1,10 +1,13 @@
 #include "worker/upkeep_calls.h"
 
+#include <charconv>
+#include <functional>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/wall_clock.h"
 #include "transfer/worker_messages.h"
 #include "worker/long_call.h"
 #include "worker/upkeep.h"
@@ -30,6 +33,19 @@ std::string serialize(SweepReport const& report) {
   return json.dump();
 }
 
+// A person waits for a scrub of everything; nobody for one of what is due, so that one is paced.
+Result<ScrubScope> scope_of(HttpRequest const& request) {
+  auto const text = request.param("unverified_for_ms");
+  if (!text) return ScrubScope{};
+  std::int64_t period_ms = 0;
+  auto const* const end = text->data() + text->size();
+  auto const [rest, error] = std::from_chars(text->data(), end, period_ms);
+  if (error != std::errc() || rest != end || period_ms < 0) {
+    return fail(ErrorKind::invalid, "unverified_for_ms: must be a whole number of milliseconds");
+  }
+  return ScrubScope{.unverified_since_ms = wall_clock_ms() - period_ms};
+}
+
 }  // namespace
 
 Awaitable<Result<void>> get_health(Holdings& holdings, HttpRequest&, HttpResponder& responder) {
@@ -51,10 +67,17 @@ Awaitable<Result<void>> get_health(Holdings& holdings, HttpRequest&, HttpRespond
   co_return co_await send_json(responder, serialize_health(health));
 }
 
-Awaitable<Result<void>> post_scrub(Holdings& holdings, HttpRequest&, HttpResponder& responder) {
-  LongWork work = [&holdings](LongCall& call) -> Awaitable<Result<std::string>> {
-    std::function<bool()> keep_going = [&call] { return call.is_wanted(); };
-    CO_TRY(auto const report, co_await scrub_once(holdings, std::move(keep_going)));
+Awaitable<Result<void>> post_scrub(Holdings& holdings, HttpRequest& request,
+                                   HttpResponder& responder) {
+  CO_TRY(auto const scope, scope_of(request));
+  LongWork work = [&holdings, scope](LongCall& call) -> Awaitable<Result<std::string>> {
+    std::function<bool()> const is_wanted = [&call] { return call.is_wanted(); };
+    ScrubPace pace(holdings.transfers, is_wanted);
+    bool const is_paced = scope.unverified_since_ms.has_value();
+    ScrubGate const gate = [&](ScrubReport const& so_far) {
+      return is_paced ? pace.wait_for_turn(so_far) : is_wanted();
+    };
+    CO_TRY(auto const report, co_await scrub_once(holdings, scope, gate));
     co_return serialize(report);
   };
   co_return co_await answer_long_call(responder, json_document, std::move(work));

@@ -15,7 +15,7 @@ from harness.ports import free_port
 from harness.process import Process
 from harness.waiting import wait_until
 
-COMMANDS = ["start", "worker", "join", "store", "gather", "discover", "status", "ls", "config",
+COMMANDS = ["start", "worker", "join", "watch", "store", "gather", "discover", "status", "ls", "config",
             "version"]
 
 

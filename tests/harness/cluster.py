@@ -57,10 +57,10 @@ class Cluster:
         scratch.write_text(text)
         scratch.rename(self.config_path)
 
-    def start(self) -> "Cluster":
+    def start(self, watch: bool = False) -> "Cluster":
         for rank in self.ranks:
             self.start_worker(rank, wait=False)
-        self.start_coordinator()
+        self.start_coordinator(watch)
         for worker in self.workers.values():
             worker.wait_for_log(r"listening on \S+:\d+")
         return self
@@ -78,8 +78,9 @@ class Cluster:
             self.workers[rank].wait_for_log(r"listening on \S+:\d+")
         return self.workers[rank]
 
-    def start_coordinator(self) -> Process:
-        command = [*self.prefix, str(GROVE), "start", "--config", str(self.config_path)]
+    def start_coordinator(self, watch: bool = False) -> Process:
+        command = [*self.prefix, str(GROVE), "start", "--config", str(self.config_path),
+                   *([] if watch else ["--no-watch"])]
         if self.coordinator:
             self.ended.append(self.coordinator)
         self.coordinator = Process("coordinator", command, self._log("coordinator"))

@@ -54,7 +54,7 @@ class LabCluster:
         return worker
 
     def start_coordinator(self) -> Process:
-        process = self.start_on("coord", "coordinator", "start", "--config", str(self.config_path))
+        process = self.start_on("coord", "coordinator", "start", "--no-watch", "--config", str(self.config_path))
         process.wait_for_log("API listening")
         return process
 

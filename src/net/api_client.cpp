@@ -1,4 +1,4 @@
-#include "cli/api_client.h"
+#include "net/api_client.h"
 
 #include <chrono>
 #include <utility>
@@ -33,21 +33,6 @@ Error no_api(Error const& cause) {
 
 }  // namespace
 
-Result<Endpoint> api_endpoint(std::optional<std::filesystem::path> const& explicit_config) {
-  Config defaults;
-  auto path = find_config(explicit_config);
-  if (path.has_error()) {
-    if (explicit_config || path.error().kind != ErrorKind::not_found) {
-      return std::move(path).error();
-    }
-  } else {
-    TRY(defaults, load_config(path.value()));
-  }
-  bool const is_any = defaults.api_host == "0.0.0.0" || defaults.api_host == "::";
-  return Endpoint{
-      .host = is_any ? "127.0.0.1" : defaults.api_host, .port = defaults.api_port, .name = "API"};
-}
-
 ApiClient::ApiClient(asio::any_io_executor executor, Endpoint api)
     : http_(std::move(executor)), api_(std::move(api)) {}
 
@@ -73,6 +58,19 @@ Awaitable<Result<void>> ApiClient::stream_lines(std::string target,
   if (!reply.value().is_success()) co_return refusal(reply.value());
   if (!pending.empty()) on_line(pending);
   co_return ok();
+}
+
+Awaitable<Result<std::string>> ApiClient::put(std::string target, std::string_view json) {
+  HttpCall call;
+  call.method = http::verb::put;
+  call.target = std::move(target);
+  call.content_type = "application/json";
+  call.body = std::as_bytes(std::span(json.data(), json.size()));
+  call.idle_timeout = reply_timeout;
+  auto reply = co_await http_.call(api_, std::move(call));
+  if (reply.has_error()) co_return no_api(reply.error());
+  if (!reply.value().is_success()) co_return refusal(reply.value());
+  co_return std::string(reply.value().text());
 }
 
 Awaitable<Result<std::string>> ApiClient::get(std::string target,

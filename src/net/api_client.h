@@ -1,24 +1,20 @@
-// The coordinator's API as the commands use it.
+// A client of an API that answers in JSON and in lines of text: the coordinator's, as the commands
+// and the watcher use it. Not here: what they ask for.
 // Threads: the event loop that it is used on.
 #pragma once
 
 #include <chrono>
-#include <filesystem>
+#include <cstddef>
 #include <functional>
-#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
-#include "base/config.h"
 #include "base/error.h"
 #include "net/asio.h"
 #include "net/http_client.h"
 
 namespace grove {
-
-// Where the API of this config is; without any config file the default, 127.0.0.1:8000.
-// Fails: invalid, not_found (an explicit config that is not there).
-Result<Endpoint> api_endpoint(std::optional<std::filesystem::path> const& explicit_config);
 
 class ApiClient {
  public:
@@ -28,6 +24,9 @@ class ApiClient {
   // Fails: unavailable (no API there; the message says how to start one), or what the API said.
   Awaitable<Result<void>> stream_lines(std::string target,
                                        std::function<void(std::string_view)> on_line);
+
+  // PUTs a JSON document, which must live until the call returns; gives back the answer.
+  Awaitable<Result<std::string>> put(std::string target, std::string_view json);
 
   // GETs a JSON document; the API may take `work_time` longer than usual for it.
   Awaitable<Result<std::string>> get(std::string target, std::chrono::milliseconds work_time = {});
