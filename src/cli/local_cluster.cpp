@@ -112,9 +112,11 @@ Result<void> LocalCluster::start() {
 
 Result<void> LocalCluster::launch(Child& child) {
   auto const data = layout_.folder / fmt::format("worker_{}", child.rank.value);
-  // The folder is ours: if it is not there it is new. One that lost its identity is not.
+  // The folder is ours: without data it is new, also where a first start was cut off before it had
+  // an identity. One that lost its identity is not.
   std::error_code ignored;
-  bool const is_new = !fs::exists(data, ignored);
+  bool const is_new =
+      !fs::exists(data / "identity.json", ignored) && !fs::exists(data / "chunks", ignored);
   auto const rank = std::to_string(child.rank.value);
   auto const config = layout_.config_path.string();
   auto const data_text = data.string();
