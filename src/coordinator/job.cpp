@@ -83,9 +83,9 @@ Awaitable<void> Job::report_progress(std::chrono::milliseconds period) {
                    : lines::progress(bytes_done_, bytes_total_, bytes_per_second()));
       continue;
     }
-    auto const rest = std::chrono::duration_cast<std::chrono::milliseconds>(due - now);
-    bool const rested = co_await sleep_for(rest + std::chrono::milliseconds(1));
-    if (!rested) co_return;
+    std::ignore = co_await changed_.wait_until(due);  // the conditions are what counts
+    bool const stopped = co_await is_cancelled();
+    if (stopped) co_return;
   }
 }
 

@@ -201,6 +201,19 @@ TEST(Job, ReportsThatItWaitsAndThenHowFarItIs) {
   EXPECT_EQ(job.lines().back(), "Done: x") << "no progress after the end";
 }
 
+TEST(Job, EndsReportingWithItsLastLine) {
+  TestLoop loop;
+  auto job = a_job(loop);
+  auto const begin = std::chrono::steady_clock::now();
+  loop.run([&]() -> Awaitable<void> {
+    loop.tasks().spawn("report", job.report_progress(std::chrono::hours(1)));
+    co_await settle();
+    job.finish("Done: x");
+  });
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, limits::progress_period);
+  EXPECT_EQ(job.lines(), Lines{"Done: x"});
+}
+
 TEST(Job, StopsReportingWhenTold) {
   TestLoop loop;
   auto job = a_job(loop);

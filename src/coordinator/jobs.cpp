@@ -19,6 +19,11 @@ Awaitable<bool> wait_for(std::shared_ptr<Job> before, std::shared_ptr<Job> job) 
   co_return co_await before->wait_finished();
 }
 
+// Holds the job: finished ones are forgotten while others come.
+Awaitable<void> report(std::shared_ptr<Job> job) {
+  co_await job->report_progress();
+}
+
 Error stopped() {
   return fail(ErrorKind::cancelled, "the coordinator is stopping; ask again when it runs");
 }
@@ -54,7 +59,7 @@ std::shared_ptr<Job> Jobs::store(Config config, CheckpointRequest request,
   if (before && !before->is_finished() && stamp && entry.stamp == stamp) return before;
   auto job = make(JobKind::store, request.key);
   entry = Entry{.job = job, .stamp = stamp, .options = {}, .commits_before = 0};
-  tasks_.spawn("progress of " + job->id(), job->report_progress());
+  tasks_.spawn("progress of " + job->id(), report(job));
   tasks_.spawn("store " + job->id(),
                run_store(std::move(before), job, std::move(config), std::move(request)));
   return job;
@@ -72,7 +77,7 @@ std::shared_ptr<Job> Jobs::gather(Config config, CheckpointRequest request, Gath
   }
   auto job = make(JobKind::gather, request.key);
   entry = Entry{.job = job, .stamp = {}, .options = options, .commits_before = commits};
-  tasks_.spawn("progress of " + job->id(), job->report_progress());
+  tasks_.spawn("progress of " + job->id(), report(job));
   tasks_.spawn("gather " + job->id(), run_gather(std::move(before), job, std::move(config),
                                                  std::move(request), std::move(options)));
   return job;
