@@ -246,8 +246,7 @@ if [[ "$api" != no ]]; then
   script=start_in_tmux
   [[ "$service" == no ]] || script=install_service.sh
   arguments=(--api --program "$program" --config "$config")
-  # A grove that has no watcher does not know the flag either.
-  [[ "$api" == yes || "$("$program" start --help)" != *--no-watch* ]] || arguments+=(--no-watch)
+  [[ "$api" == yes ]] || arguments+=(--no-watch)
   if "scripts/$script" "${arguments[@]}" >"$scratch/out.api" 2>"$scratch/log.api"; then
     say "  ✓ API: $(tail --lines=1 "$scratch/out.api"), $("$program" config --config "$config" |
       sed --quiet 's/^api  *//p')"
