@@ -1,7 +1,6 @@
 #include "store/ref_index.h"
 
 #include <algorithm>
-#include <span>
 #include <utility>
 
 namespace grove {
@@ -30,17 +29,24 @@ Result<RefIndex::Place> RefIndex::parse_cursor(std::string_view cursor) {
 
 void RefIndex::insert(Ref const& ref) {
   std::lock_guard const lock(mutex_);
-  auto& content = refs_[Place{ref.key, ref.generation, ref.name}];
-  if (content.target != ref.target) content = Content{ref.target, std::nullopt};
+  auto const [place, is_new] =
+      refs_.try_emplace(Place{ref.key, ref.generation, ref.name}, Content{ref.target, {}});
   ++version_;
-  digest_.reset();
+  if (!is_new && place->second.target == ref.target) return;
+  if (!is_new) {
+    toggle(ref_at(place->first, place->second));
+    place->second = Content{ref.target, std::nullopt};
+  }
+  toggle(ref);
 }
 
 void RefIndex::erase(CheckpointKey const& key, Generation generation, RefName const& name) {
   std::lock_guard const lock(mutex_);
-  refs_.erase(Place{key, generation, name});
   ++version_;
-  digest_.reset();
+  auto const found = refs_.find(Place{key, generation, name});
+  if (found == refs_.end()) return;
+  toggle(ref_at(found->first, found->second));
+  refs_.erase(found);
 }
 
 void RefIndex::set_verified(Ref const& ref, std::optional<std::int64_t> verified_ms) {
@@ -104,14 +110,14 @@ Result<RefIndex::Page> RefIndex::page(std::optional<CheckpointKey> const& only,
 
 Digest RefIndex::digest() const {
   std::lock_guard const lock(mutex_);
-  if (digest_) return *digest_;
-  Sha256 hash;
-  for (auto const& [place, content] : refs_) {
-    auto const text = serialize(ref_at(place, content));
-    hash.update(std::as_bytes(std::span(text)));
+  return digest_;
+}
+
+void RefIndex::toggle(Ref const& ref) {
+  auto const own = sha256(serialize(ref));
+  for (std::size_t index = 0; index < own.bytes.size(); ++index) {
+    digest_.bytes[index] ^= own.bytes[index];
   }
-  digest_ = hash.finish();
-  return *digest_;
 }
 
 std::uint64_t RefIndex::version() const {

@@ -64,6 +64,8 @@ class RefIndex {
     std::optional<std::int64_t> verified_ms;
   };
 
+  // Puts the ref into the digest, or takes it out.
+  void toggle(Ref const& ref);
   static Ref ref_at(Place const& place, Content const& content);
   static std::string cursor_after(Place const& place);
   static Result<Place> parse_cursor(std::string_view cursor);
@@ -71,7 +73,7 @@ class RefIndex {
   mutable std::mutex mutex_;
   std::map<Place, Content> refs_;
   std::uint64_t version_ = 0;
-  mutable std::optional<Digest> digest_;  // none: refs have changed since it was asked for
+  Digest digest_;  // of each ref's own, all combined by exclusive or: no change looks at the others
 };
 
 }  // namespace grove

@@ -98,6 +98,17 @@ TEST_F(FilledIndex, HasADigestThatChangesWithEveryPutAndRemoval) {
   EXPECT_NE(index_.digest(), before);
 }
 
+TEST_F(FilledIndex, HasADigestOfWhatItHoldsHoweverThatCameAbout) {
+  index_.insert(all.front());  // once more
+  index_.insert(ref("b", 2, RefName{}, "another target"));
+  index_.insert(ref("b", 2, RefName{}));
+  index_.erase(key_of("never there"), Generation{1}, RefName{});
+  RefIndex other;
+  for (auto const& ref : all) other.insert(ref);
+  EXPECT_EQ(index_.digest(), other.digest());
+  EXPECT_NE(RefIndex().digest(), other.digest());
+}
+
 TEST_F(FilledIndex, RemembersVerificationsOfTheTargetThatStands) {
   auto const verified_ms = [&] {
     return index_.page(key_of("b"), "", 1).value().entries.at(0).verified_ms;
