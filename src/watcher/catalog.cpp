@@ -43,10 +43,12 @@ std::optional<StoredCheckpoint> newest_complete(json const& generations) {
     auto const number = field<std::uint64_t>(generation, "generation");
     auto const bytes = field<std::uint64_t>(generation, "bytes");
     auto const mtime_ns = field<std::int64_t>(generation, "mtime_ns");
+    auto const shards_count = field<std::uint64_t>(generation, "shards");
     if (field<std::string>(generation, "state") != "complete" || !number) continue;
     return StoredCheckpoint{.generation = *number,
                             .bytes = bytes.value_or(0),
                             .mtime_ns = mtime_ns.value_or(0),
+                            .shards_count = shards_count.value_or(0),
                             .is_safe = field<std::string>(generation, "safety") == "safe",
                             .verdict = field<std::string>(generation, "verdict").value_or("")};
   }

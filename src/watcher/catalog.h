@@ -18,6 +18,7 @@ struct StoredCheckpoint {
   std::uint64_t generation = 0;
   std::uint64_t bytes = 0;
   std::int64_t mtime_ns = 0;
+  std::uint64_t shards_count = 0;
   bool is_safe = false;  // every shard has its copies on workers that answer
   std::string verdict;   // for people
 };

@@ -9,7 +9,7 @@ std::string catalog_text(std::string const& tombstones) {
   return R"({"checkpoints":[{"identity":"a","generations":[
       {"generation":9,"state":"unfinished","bytes":null,"safety":"unfinished","verdict":"x"},
       {"generation":7,"state":"complete","bytes":100,"mtime_ns":5,"safety":"at_risk",
-       "verdict":"at risk: 1 of 2 copies"},
+       "shards":4,"verdict":"at risk: 1 of 2 copies"},
       {"generation":3,"state":"complete","bytes":1,"mtime_ns":1,"safety":"safe","verdict":"s"}]},
     {"identity":"b","generations":[
       {"generation":1,"state":"unfinished","bytes":null,"safety":"unfinished","verdict":"x"}]}],
@@ -22,6 +22,7 @@ TEST(Catalog, KnowsTheNewestCompleteGenerationOfEach) {
   ASSERT_EQ(catalog.stored.size(), 1U);
   auto const& stored = catalog.stored.at("a");
   EXPECT_EQ(stored.generation, 7U);
+  EXPECT_EQ(stored.shards_count, 4U);
   EXPECT_FALSE(stored.is_safe);
   EXPECT_EQ(stored.verdict, "at risk: 1 of 2 copies");
   EXPECT_TRUE(catalog.has("a", {.inode = 77, .size = 100, .mtime_ns = 5}));

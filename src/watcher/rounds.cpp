@@ -220,11 +220,18 @@ bool Rounds::crosscheck_is_due(Time now) const {
          (has_gaps_to_mend_ && now >= mend_due_);
 }
 
-std::optional<std::string> Rounds::obstacle(std::string const& identity,
-                                            Catalog const& stored) const {
+std::optional<std::string> Rounds::obstacle(std::string const& identity, Catalog const& stored,
+                                            Config const& config) const {
   auto const file = files_.known().find(identity);
   if (file == files_.known().end()) return "its file is not under ckpt_root any more";
   if (!stored.has(identity, file->second)) return "its file has changed since it was stored";
+  auto const shards_count = stored.stored.at(identity).shards_count;
+  if (shards_count != config.n_chunks) {
+    // Cut otherwise, the same content would be a new generation.
+    return fmt::format(
+        "it was stored in {} shards and n_chunks is {} now; grove store stores it anew",
+        shards_count, config.n_chunks);
+  }
   if (members_.alive_count < members_.count) {
     return fmt::format("{} of {} workers answer", members_.alive_count, members_.count);
   }
@@ -261,7 +268,7 @@ Awaitable<Result<void>> Rounds::crosscheck(Config const& config) {
       is_waiting = true;
       continue;
     }
-    auto const why = obstacle(identity, stored);
+    auto const why = obstacle(identity, stored, config);
     if (why) {
       others.emplace_back(identity, checkpoint.verdict + "; not mended: " + *why);
     } else if (!mended_.contains(identity)) {

@@ -51,7 +51,8 @@ class Rounds {
   Awaitable<Result<void>> transfer_one(Config const& config, Backlog::Entry entry);
   Awaitable<Result<void>> mend(Config const& config, std::vector<std::string> const& identities);
   // Why the gap of this checkpoint cannot be mended now; none: it can.
-  std::optional<std::string> obstacle(std::string const& identity, Catalog const& stored) const;
+  std::optional<std::string> obstacle(std::string const& identity, Catalog const& stored,
+                                      Config const& config) const;
   void name_gaps(std::vector<std::pair<std::string, std::string>> const& gaps);
   bool crosscheck_is_due(Time now) const;
 

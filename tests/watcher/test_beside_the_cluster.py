@@ -54,6 +54,18 @@ def test_a_replaced_worker_is_filled_again_in_the_same_generation_once(watched):
     assert watched.count("crosscheck: gap: b.safetensors") == 1
 
 
+def test_a_gap_is_named_and_not_mended_where_that_would_be_a_new_generation(watched):
+    path = watched.write("a.safetensors")
+    watched.wait_stored("a.safetensors")
+    watched.cluster.write_config(n_chunks=2)
+    watched.cluster.workers[1].kill()
+    shutil.rmtree(watched.cluster.data(1))
+    watched.cluster.start_worker(1)
+    watched.wait_for("crosscheck: gap: a.safetensors: at risk.*stored in 3 shards and n_chunks is 2", 40)
+    assert len({generation for _, generation, _ in watched.cluster.refs(path)}) == 1
+    assert not watched.count("crosscheck: gap: a.safetensors: storing")
+
+
 def test_a_forgotten_file_stays_forgotten_until_it_changes(make_watched):
     watched = make_watched(watch=False)
     path = watched.write("a.safetensors")
