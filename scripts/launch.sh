@@ -174,18 +174,29 @@ bring_program() {
     step "building there" remote '.local/lib/grove/source/scripts/build --target grove'
 }
 
-# What the API will see: the worker of this rank, at the address that the config gives.
+# What the API will see: the worker of this rank, at the address that the config gives. A service is
+# "started" before it listens, which after a crash may take its disk a while.
 answers() {
-  /usr/bin/python3 - "$1" "${ip_of[$1]}" "${port_of[$1]}" <<'PYTHON'
-import http.client, json, sys
-rank, ip, port = sys.argv[1:]
-try:
-    connection = http.client.HTTPConnection(ip, int(port), timeout=5)
-    connection.request("GET", "/health")
-    found = json.loads(connection.getresponse().read())["rank"]
-except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
-    sys.exit(f"it runs, but does not answer at {ip}:{port}: {error}; "
-             "check ip and port in the config, and its firewall")
+  /usr/bin/python3 - "$1" "${ip_of[$1]}" "${port_of[$1]}" "$service" <<'PYTHON'
+import http.client, json, sys, time
+rank, ip, port, is_service = sys.argv[1:]
+patient_until = time.monotonic() + (20 if is_service == "yes" else 0)
+while True:
+    try:
+        connection = http.client.HTTPConnection(ip, int(port), timeout=5)
+        connection.request("GET", "/health")
+        found = json.loads(connection.getresponse().read())["rank"]
+        break
+    except ConnectionRefusedError as error:
+        if time.monotonic() < patient_until:
+            time.sleep(0.1)
+            continue
+        reason = error
+    except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
+        reason = error
+    log = f"journalctl -u grove-worker-{rank}" if is_service == "yes" else "its session"
+    sys.exit(f"it was started, but does not answer at {ip}:{port}: {reason}; see {log} there, "
+             "and check ip and port in the config, and its firewall")
 if found != int(rank):
     sys.exit(f"at {ip}:{port} answers rank {found}; correct ip or port in the config")
 PYTHON

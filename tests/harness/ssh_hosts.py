@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.binary import GROVE, ROOT
@@ -24,6 +25,11 @@ def generate_key(path: Path) -> str:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", path],
                    check=True)
     return path.with_suffix(".pub").read_text()
+
+
+def lines_of(done: subprocess.CompletedProcess) -> list[str]:
+    """What a launch said became of each worker and of the API."""
+    return re.findall(r"^  [✓✗] .*", done.stdout, re.MULTILINE)
 
 
 class SshHosts:
@@ -89,10 +95,10 @@ class SshHosts:
                   f"mount --bind {self.folder}/pi-{rank}/tmp /tmp"])
         self.start_sshd(rank)
 
-    def start_sshd(self, rank: int) -> None:
-        log = self.folder / f"sshd_{rank}.log"
+    def start_sshd(self, rank: int, prefix: Sequence[str] = ()) -> None:
+        log = self.folder / f"sshd_{rank}.{len(self.sshds)}.log"
         self.sshds[rank] = self.worker(rank).start(
-            f"sshd of pi-{rank}", [SSHD, "-D", "-e", "-f", "/root/.sshd/config"], log)
+            f"sshd of pi-{rank}", [*prefix, SSHD, "-D", "-e", "-f", "/root/.sshd/config"], log)
         self.sshds[rank].wait_for_log("Server listening")
 
     def _write_ssh_config(self) -> None:

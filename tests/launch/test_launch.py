@@ -2,9 +2,7 @@
 import contextlib
 import os
 import pty
-import re
 import signal
-import subprocess
 import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +11,7 @@ import pytest
 
 from harness.binary import GROVE, ROOT, require_grove
 from harness.checkpoints import model
-from harness.ssh_hosts import SshHosts, generate_key
+from harness.ssh_hosts import SshHosts, generate_key, lines_of
 from harness.waiting import wait_until
 
 
@@ -29,11 +27,6 @@ def make_hosts(tmp_path: Path) -> Iterator[Callable[..., SshHosts]]:
     yield make
     for hosts in made:
         hosts.close()
-
-
-def lines_of(done: subprocess.CompletedProcess) -> list[str]:
-    """The outcomes, one for each worker and the API."""
-    return re.findall(r"^  [✓✗] .*", done.stdout, re.MULTILINE)
 
 
 def test_a_whole_cluster_is_launched_and_left_alone_when_launched_again(

@@ -1,20 +1,24 @@
 """scripts/install_service.sh: the units it writes, as systemd reads them (issue 4).
 
-systemd itself runs in no test: `systemctl`, which would ask it, is a stand-in that notes what it was
-asked. `systemd-analyze` is the real one. The machine is a namespace with a /etc/systemd of its own.
+The machine is a namespace with a /etc/systemd of its own. What is asked of systemd is seen by a stand-in
+for `systemctl` that notes it; what comes of it, by a real systemd that runs the units in that namespace.
+`systemd-analyze` is always the real one.
 """
+import os
 import re
+import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.binary import GROVE, ROOT, require_grove
+from harness.booted import UNITS, BootedHost
 from harness.netlab import Host, Netlab
-from harness.ssh_hosts import SshHosts
+from harness.ssh_hosts import SshHosts, lines_of
+from harness.waiting import wait_until
 
-UNITS = Path("/etc/systemd/system")
 # Is active: what was started and not stopped since.
 SYSTEMCTL = """#!/bin/bash
 echo "$*" >>{folder}/asked
@@ -106,26 +110,72 @@ def test_the_api_becomes_a_service(machine: Machine) -> None:
     assert machine.install("--api").stdout == "already running as grove-api.service\n"
 
 
-def test_a_launch_makes_services_of_workers(tmp_path: Path) -> None:
-    """Here "started" is the stand-in's word; that nothing answers then is what launch.sh has to say."""
+@pytest.fixture
+def booted(tmp_path: Path) -> Iterator[tuple[SshHosts, BootedHost]]:
+    """A host to launch a worker on, with a systemd that runs."""
     require_grove()
     hosts = SshHosts(tmp_path / "hosts", workers=1)
     try:
-        hosts.worker(1).run(["sh", "-ec", "mkdir /root/units /root/lib /root/active; "
-                             f"mkdir -p {UNITS}; mount --bind /root/units {UNITS}; "
-                             "mount --bind /root/lib /usr/local/lib"])
-        hosts.stand_in(1, "systemctl", SYSTEMCTL.format(folder="/root"))
-        done = hosts.launch("--service", "--workers", "1")
-        assert "restart grove-worker-1.service" in (hosts.home(1) / "asked").read_text()
-        assert "--rank 1" in (hosts.home(1) / "units/grove-worker-1.service").read_text()
-        assert (done.returncode, hosts.sessions(hosts.worker(1))) == (1, set())
-        assert "✗ rank 1 (pi-1): looking for worker 1 failed: it runs, but does not answer at " in done.stdout
-        # One worker is not both.
-        again = hosts.launch("--workers", "1")
-        assert again.returncode == 1
-        assert "grove-worker-1.service is installed here: use scripts/launch.sh --service" in again.stdout
+        machine = BootedHost(hosts.worker(1), tmp_path / "systemd.log")
+        try:
+            hosts.sshds[1].terminate()
+            hosts.start_sshd(1, machine.inside)
+            yield hosts, machine
+        finally:
+            machine.close()
     finally:
         hosts.close()
+
+
+def can_write(pid: int, folder: str) -> bool:
+    """Root, where that process is; what remains are read-only mounts."""
+    probe = subprocess.run(["nsenter", f"--target={pid}", "--mount", "--", "sh", "-c",
+                            f"touch {folder}/probe && rm {folder}/probe"], text=True,
+                           capture_output=True, check=False)
+    assert probe.returncode == 0 or "Read-only file system" in probe.stderr, probe.stderr
+    return probe.returncode == 0
+
+
+def test_a_launched_service_runs_confined_and_comes_back(booted: tuple[SshHosts, BootedHost]) -> None:
+    hosts, machine = booted
+    unit, address = "grove-worker-1.service", hosts.worker(1).address
+    disk = hosts.home(1) / "disk"
+    disk.mkdir()
+    # Tests have no 5 s for each new start.
+    machine.host.run(["sh", "-ec", f"mkdir {UNITS}/{unit}.d; "
+                      f"printf '[Service]\\nRestartSec=100ms\\n' >{UNITS}/{unit}.d/quick.conf"])
+    done = hosts.launch("--service", "--workers", "1", "--data", "/root/disk")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lines_of(done) == [f"  ✓ rank 1 (pi-1): started as {unit}, answers at {address}:5001"]
+    again = hosts.launch("--service", "--workers", "1")
+    assert lines_of(again) == [f"  ✓ rank 1 (pi-1): already running as {unit}, answers at {address}:5001"]
+
+    # Of root's home it sees its data and the config, between them an empty file system in memory. It
+    # writes to its data alone.
+    pid = machine.main_pid(unit)
+    seen = Path(f"/proc/{pid}/root")
+    assert sorted(path.name for path in (seen / "root").iterdir()) == [".config", "disk"]
+    assert (seen / "root/disk/worker_1/identity.json").exists()
+    for folder in ("/", "/etc", "/usr", "/var", "/root/.config/grove"):
+        assert not can_write(pid, folder), folder
+    assert can_write(pid, "/root/disk/worker_1")
+    status = Path(f"/proc/{pid}/status").read_text()
+    assert re.search(r"^CapEff:\t0+$", status, re.MULTILINE) and "NoNewPrivs:\t1" in status
+
+    # It is started again: killed, and after its disk was away.
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: machine.main_pid(unit) not in (0, pid), "it runs again", 15)
+    disk.rename(hosts.home(1) / "away")
+    machine.control("kill", "--signal=KILL", unit)
+    wait_until(lambda: machine.shown(unit, "ExecMainStatus") == "226", "it has no data to see", 15)
+    assert not disk.exists()
+    (hosts.home(1) / "away").rename(disk)
+    wait_until(lambda: machine.control("is-active", unit) == "active", "it runs with its disk", 15)
+
+    # One worker is not both a service and a session.
+    session = hosts.launch("--workers", "1")
+    assert session.returncode == 1
+    assert f"{unit} is installed here: use scripts/launch.sh --service" in session.stdout
 
 
 @pytest.mark.parametrize("role", [["--worker", "1"], ["--api"]])
