@@ -125,6 +125,38 @@ TEST_F(MdnsHostileTest, MalformedPacketsAreAsGoodAsNone) {
   EXPECT_GE(count(seen, "last"), 1u);
 }
 
+// Behind an open gate, Debian 12's Avahi ends the process here: it asserts that what goes away has
+// the name that was looked for, and not that of an alias.
+TEST_F(MdnsHostileTest, AnAliasThatGoesAwayDoesNotEndTheProcess) {
+  Bytes const alias = dns_name("alias.local");
+  Bytes const fake_name = instance_name("aliased");
+  auto const told =
+      DnsPacket().answer(service_type(), dns_cname, alias).answer(alias, dns_ptr, fake_name).bytes;
+  auto const goodbye = DnsPacket().answer(alias, dns_ptr, fake_name, 0).bytes;
+  loop.run([&]() -> Awaitable<void> {
+    auto honest = start("honest");
+    auto seeker = start("seeker");
+    EXPECT_TRUE(honest->announce(service("honest")));
+    MdnsSender const evil;
+    auto const before = co_await find(*seeker, "honest");  // the seeker listens by now
+    EXPECT_TRUE(before);
+    TaskGroup tasks(loop.executor());
+    auto const attack = [&]() -> Awaitable<void> {
+      evil.send(told);
+      std::ignore = co_await sleep_for(200ms);
+      evil.send(goodbye);  // a second later it is gone: RFC 6762 section 10.1
+    };
+    tasks.spawn("attack", attack());
+    auto const nobody = co_await find(*seeker, "aliased", 1500ms);
+    EXPECT_FALSE(nobody);
+    auto const after = co_await find(*seeker, "honest");
+    EXPECT_TRUE(after);
+    co_await tasks.wait();
+    co_await honest->stop();
+    co_await seeker->stop();
+  });
+}
+
 TEST_F(MdnsHostileTest, WhatNoHostCanBeIsNotToldOf) {
   auto const seen = sightings_among({
       fake("port 0", "192.0.2.1", 0).bytes,
