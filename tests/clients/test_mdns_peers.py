@@ -37,7 +37,9 @@ def lab_cluster(make_netlab, tmp_path) -> Iterator[LabCluster]:
 
 def browse(host: Host, service: str = "_smoltorrent._tcp") -> list[list[str]]:
     """avahi-browse's resolved rows: interface, family, name, type, domain, host, address, port, txt."""
-    done = host.run(["avahi-browse", "--resolve", "--terminate", "--parsable", service])
+    # It waits for ever where a service goes while it is resolved; told to end, it has said the rest.
+    done = host.run(["timeout", "5", "avahi-browse", "--resolve", "--terminate", "--parsable",
+                     service], check=False)
     return [line.split(";")[1:] for line in done.stdout.splitlines() if line.startswith("=")]
 
 
