@@ -102,8 +102,8 @@ int run_start(ConfigPath const& config_path, StartOptions const& options) {
   // A process without a watcher shows nothing of one.
   auto const metrics =
       options.is_watching
-          ? std::make_unique<Metrics>(std::initializer_list{Role::coordinator, Role::watcher})
-          : std::make_unique<Metrics>(std::initializer_list{Role::coordinator});
+          ? std::make_unique<Metrics>(std::initializer_list<Role>{Role::coordinator, Role::watcher})
+          : std::make_unique<Metrics>(std::initializer_list<Role>{Role::coordinator});
   Coordinator coordinator(io.get_executor(), config.value(), *metrics);
   std::optional<Watcher> watcher;
   auto const start = [&]() -> Result<void> {
