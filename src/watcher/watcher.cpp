@@ -70,6 +70,8 @@ struct Watcher::State {
       } else {
         watched = co_await watch(config.value());
       }
+      bool const cancelled = co_await is_cancelled();
+      if (cancelled) co_return;
       auto const pause = watched.has_error() ? note_trouble(watched.error()) : 0ms;
       bool const rested = co_await sleep_for(pause);
       if (!rested) co_return;

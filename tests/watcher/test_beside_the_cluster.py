@@ -21,7 +21,9 @@ def test_it_waits_for_the_api_and_goes_on_by_itself(make_watched):
     watched.wait_for("is the API running there.*waiting")
     watched.cluster.start_coordinator()
     watched.wait_stored("b.safetensors")
-    assert watched.count("is the API running there") == 1
+    watched.wait_for("watcher: going on")  # once the round is over
+    # A call that was under way when the API died has another cause than those after it.
+    assert watched.count("is the API running there") in (1, 2)
     assert watched.count("watcher: going on") == 1
 
 
