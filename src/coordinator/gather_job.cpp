@@ -9,7 +9,6 @@
 #include "coordinator/gather_output.h"
 #include "coordinator/job_lines.h"
 #include "coordinator/locate.h"
-#include "coordinator/moved_workers.h"
 #include "format/shard_span.h"
 #include "net/parallel.h"
 
@@ -33,7 +32,8 @@ GatherJob::GatherJob(Services& services, Config config, CheckpointRequest reques
       config_(std::move(config)),
       request_(std::move(request)),
       options_(std::move(options)),
-      job_(std::move(job)) {}
+      job_(std::move(job)),
+      search_(services, config_, [this](std::string line) { job_->add_line(std::move(line)); }) {}
 
 Awaitable<void> GatherJob::run() {
   job_->begin();
@@ -51,8 +51,7 @@ Awaitable<void> GatherJob::run() {
 // --- plan: which generation, from whom ---
 
 Awaitable<Result<void>> GatherJob::choose_generation() {
-  co_await follow_moved_workers(services_, config_, LookUp::on_network,
-                                [this](std::string line) { job_->add_line(std::move(line)); });
+  co_await search_.look();
   view_ = co_await survey(services_, config_, request_.key);
   if (view_.alive_count() == 0) {
     co_return fail(ErrorKind::unavailable, "no worker answers: {}", view_.summary());
@@ -174,7 +173,7 @@ Awaitable<Result<void>> GatherJob::transfer() {
                                           .mark = mark()};
   CO_TRY(writer_,
          co_await services_.offload.run([&] { return CheckpointWriter::create(options); }));
-  CO_TRY(co_await fetch_header());
+  CO_TRY(co_await follow_holders(manifest_holders_, [this] { return fetch_header(); }));
   shards_.resize(manifest_.shards.size());
   std::vector<Awaitable<void>> lanes;
   for (std::size_t i = 0; i < std::min(shards_.size(), shards_at_once); ++i) {
@@ -210,12 +209,28 @@ Awaitable<Result<void>> GatherJob::fetch_header() {
                  manifest_.generation.value, result.error().message, hint);
 }
 
+Awaitable<Result<void>> GatherJob::follow_holders(std::vector<std::size_t> const& holders,
+                                                  std::function<Awaitable<Result<void>>()> fetch) {
+  std::vector<Endpoint> before;
+  for (auto const holder : holders) before.push_back(address_of(device(holder)).endpoint);
+  Result<void> result = co_await fetch();
+  if (result.has_value() || result.error().kind != ErrorKind::unavailable) co_return result;
+  co_await search_.look();
+  for (std::size_t i = 0; i < holders.size(); ++i) {
+    if (address_of(device(holders[i])).endpoint == before[i]) continue;
+    result = co_await fetch();
+    break;
+  }
+  co_return result;
+}
+
 Awaitable<void> GatherJob::fetch_next_shards() {
   while (next_shard_ < shards_.size() && !stopped_for_) {
     bool const stop = co_await is_cancelled();
     if (stop) co_return;
     ShardIndex const index{next_shard_++};
-    auto result = co_await fetch_shard(index);
+    auto result = co_await follow_holders(plan_.shards[index.value].holders,
+                                          [this, index] { return fetch_shard(index); });
     if (result.has_error()) {
       if (result.error().kind == ErrorKind::cancelled) co_return;
       if (result.error().kind != ErrorKind::unavailable) {

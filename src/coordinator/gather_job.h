@@ -7,6 +7,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@
 #include "coordinator/checkpoint_request.h"
 #include "coordinator/job.h"
 #include "coordinator/members.h"
+#include "coordinator/worker_search.h"
 #include "plan/gather_plan.h"
 #include "transfer/checkpoint_writer.h"
 #include "transfer/fetch.h"
@@ -55,6 +57,9 @@ class GatherJob {
   Awaitable<Result<void>> fetch_header();
   Awaitable<Result<void>> open_shard_file(ShardIndex index);
   Awaitable<Result<void>> fetch_shard(ShardIndex index);
+  // Runs `fetch` again when one of `holders` has moved meanwhile.
+  Awaitable<Result<void>> follow_holders(std::vector<std::size_t> const& holders,
+                                         std::function<Awaitable<Result<void>>()> fetch);
   Awaitable<void> fetch_next_shards();
   Awaitable<void> announce_in_order();
   FetchOptions fetch_options(std::optional<ShardIndex> shard);
@@ -70,6 +75,7 @@ class GatherJob {
   CheckpointRequest request_;
   GatherOptions options_;
   std::shared_ptr<Job> job_;
+  WorkerSearch search_;
 
   // plan
   ClusterView view_;

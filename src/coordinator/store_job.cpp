@@ -11,7 +11,6 @@
 #include "base/limits.h"
 #include "coordinator/job_lines.h"
 #include "coordinator/locate.h"
-#include "coordinator/moved_workers.h"
 #include "format/safetensors.h"
 #include "net/parallel.h"
 
@@ -39,7 +38,9 @@ StoreJob::StoreJob(Services& services, Config config, CheckpointRequest request,
     : services_(services),
       config_(std::move(config)),
       request_(std::move(request)),
-      job_(std::move(job)) {}
+      job_(std::move(job)),
+      search_(services, config_, [this](std::string line) { job_->add_line(std::move(line)); }),
+      searching_(services.executor) {}
 
 Awaitable<void> StoreJob::run(std::function<void()> on_committed) {
   job_->begin();
@@ -47,6 +48,8 @@ Awaitable<void> StoreJob::run(std::function<void()> on_committed) {
   if (result.has_value()) result = co_await make_plan();
   if (result.has_value()) result = co_await transfer();
   if (result.has_value()) result = co_await commit();
+  searching_.cancel();
+  co_await searching_.wait();
   if (result.has_error()) {
     co_await give_back();
     job_->fail_with(result.error());
@@ -124,8 +127,7 @@ Awaitable<Result<void>> StoreJob::make_plan() {
 }
 
 Awaitable<void> StoreJob::find_earlier_generations() {
-  co_await follow_moved_workers(services_, config_, LookUp::on_network,
-                                [this](std::string line) { job_->add_line(std::move(line)); });
+  co_await search_.look();
   before_ = co_await survey(services_, config_, request_.key);
   auto const known = generations_of(request_.key, before_.inventories);
   std::optional<Generation> newest_known;
@@ -168,15 +170,20 @@ void StoreJob::prepare_pushes() {
       auto& outcome = copies_[first + round];
       outcome.retries = notice.retry;
       count_failed_try(device(outcome.copy.worker_index));
+      look_for_workers();
       job_->add_line(lines::retry(device(outcome.copy.worker_index).rank, notice.retry,
                                   notice.delay, notice.error.message));
     };
     auto const on_commit = [this, first](std::size_t round, WorkerClient& worker, Digest list) {
       return commit_copy(copies_[first + round].copy, worker, list);
     };
+    auto const locate = [this, first](std::size_t round) {
+      return address_of(device(copies_[first + round].copy.worker_index)).endpoint;
+    };
     auto push = std::make_unique<ShardPush>(
         services_.executor, *source_, plan_.shards[shard.value].chunks, std::move(clients),
-        services_.buffers, PushEvents{.retry = on_retry, .durable = add_progress}, on_commit);
+        services_.buffers, PushEvents{.retry = on_retry, .durable = add_progress, .locate = locate},
+        on_commit);
     push->on_list_known = [this, shard](Digest list) { choice_->shard_list_known(shard, list); };
     pushes_.push_back(std::move(push));
   }
@@ -184,9 +191,12 @@ void StoreJob::prepare_pushes() {
   for (auto const holder : holders_) clients.push_back(client_of(holder));
   // A holder that is away is already named by its shards' lines.
   auto const silent = [](std::size_t, RetryNotice const&) {};
+  auto const locate = [this](std::size_t index) {
+    return address_of(device(holders_[index])).endpoint;
+  };
   header_push_ = std::make_unique<ShardPush>(
       services_.executor, *source_, plan_.header_chunks, std::move(clients), services_.buffers,
-      PushEvents{.retry = silent, .durable = add_progress}, CommitCopy{});
+      PushEvents{.retry = silent, .durable = add_progress, .locate = locate}, CommitCopy{});
   header_push_->on_list_known = [this](Digest list) { choice_->header_list_known(list); };
 }
 
@@ -253,6 +263,11 @@ void StoreJob::count_failed_try(DeviceConfig const& worker) {
   services_.metrics.add(Count::transfer_errors, {fmt::to_string(worker.rank.value)});
 }
 
+// It may have moved: the next try goes where it answers by then.
+void StoreJob::look_for_workers() {
+  if (!search_.is_looking()) searching_.spawn("look for moved workers", search_.look());
+}
+
 Awaitable<void> StoreJob::send_header(std::size_t index) {
   auto result = co_await header_push_->run_copy(index);
   if (result.has_value()) co_return;
@@ -289,109 +304,6 @@ Awaitable<Result<std::vector<Digest>>> StoreJob::commit_copy(PlannedCopy copy, W
     committed_refs_.push_back({.worker_index = copy.worker_index, .ref = ref});
   }
   co_return missing;
-}
-
-// --- commit ---
-
-Awaitable<Result<void>> StoreJob::commit() {
-  CO_TRY(auto const generation, co_await choice_->wait());
-  manifest_ = choice_->repeated() ? *choice_->repeated() : build_manifest(generation);
-  auto const text = serialize(*manifest_);
-  auto const bytes = std::as_bytes(std::span(text));
-  auto const digest = sha256(text);
-  auto const lacking = co_await on_each_holder(
-      [&](std::size_t, WorkerClient& worker) { return worker.put_manifest(digest, bytes); });
-  if (lacking > 0) {
-    co_return fail(ErrorKind::unavailable, "the manifest could not be sent to {} of {} workers",
-                   lacking, holders_.size());
-  }
-  CO_TRY(co_await check_unchanged());
-  Ref const ref{.key = request_.key, .generation = generation, .name = RefName{}, .target = digest};
-  auto const uncommitted = co_await on_each_holder(
-      [this, &ref](std::size_t holder, WorkerClient& worker) -> Awaitable<Result<void>> {
-        CO_TRY(auto missing, co_await worker.put_ref(ref));
-        if (missing.empty()) co_return ok();
-        CO_TRY(co_await header_push_->push_missing(holder, std::move(missing)));
-        CO_TRY(missing, co_await worker.put_ref(ref));
-        if (missing.empty()) co_return ok();
-        co_return fail(ErrorKind::internal, "{}: lost {} chunks of the header; check its disk",
-                       worker.address().endpoint.text(), missing.size());
-      });
-  // Every copy is durable by now. As many manifests as copies keep the promise; fewer do not.
-  if (holders_.size() - uncommitted >= config_.redundancy) co_return ok();
-  co_return fail(
-      ErrorKind::unavailable, "the manifest could not be committed on {} of {} workers{}",
-      uncommitted, holders_.size(),
-      uncommitted < holders_.size()
-          ? fmt::format("; a gather may give generation {} already: store again", generation.value)
-          : std::string());
-}
-
-Awaitable<std::size_t> StoreJob::on_each_holder(HolderCall call) {
-  std::size_t failed_count = 0;
-  std::vector<Awaitable<void>> tasks;
-  for (std::size_t holder = 0; holder < holders_.size(); ++holder) {
-    tasks.push_back(on_holder(holder, call, failed_count));
-  }
-  co_await run_all(std::move(tasks));
-  co_return failed_count;
-}
-
-Awaitable<void> StoreJob::on_holder(std::size_t holder, HolderCall const& call,
-                                    std::size_t& failed_count) {
-  auto worker = client_of(holders_[holder]);
-  auto const rank = device(holders_[holder]).rank;
-  std::size_t retries = 0;
-  auto const attempt = [&]() -> Awaitable<Result<void>> {
-    // One that was away when the store began has not said who it is yet.
-    if (worker.address().id.empty()) {
-      CO_TRY(co_await worker.health());
-    }
-    co_return co_await call(holder, worker);
-  };
-  auto const on_retry = [&](RetryNotice const& notice) {
-    retries = notice.retry;
-    job_->add_line(lines::retry(rank, notice.retry, notice.delay, notice.error.message));
-  };
-  auto const result = co_await with_retries(attempt, on_retry);
-  if (result.has_value()) co_return;
-  ++failed_count;
-  if (result.error().kind == ErrorKind::cancelled) co_return;
-  job_->add_line(lines::gave_up(rank, result.error().message, retries));
-}
-
-Awaitable<Result<void>> StoreJob::check_unchanged() {
-  auto const same = co_await services_.offload.run([&]() -> Result<bool> {
-    TRY(auto const open_file, source_->file().stamp());
-    TRY(auto const at_path, stamp_beneath(config_.ckpt_root, request_.relative));
-    return open_file == stamp_ && at_path == stamp_;
-  });
-  if (same.has_value() && same.value()) co_return ok();
-  co_return changed_while_stored(request_.path);
-}
-
-Manifest StoreJob::build_manifest(Generation generation) const {
-  GROVE_ASSERT(whole_file_ && header_push_->list());
-  Manifest manifest;
-  manifest.identity = request_.key.identity();
-  manifest.generation = generation;
-  manifest.kind = plan_.kind;
-  manifest.file_bytes = plan_.file_bytes;
-  manifest.header_bytes = plan_.header_bytes;
-  manifest.tensors_count = plan_.tensors_count;
-  manifest.mtime_ns = stamp_.mtime_ns;
-  manifest.mode = stamp_.mode;
-  manifest.redundancy = config_.redundancy;
-  manifest.sha256 = *whole_file_;
-  manifest.header_list = header_push_->list_digest();
-  for (std::size_t index = 0; index < plan_.shards.size(); ++index) {
-    auto const& shard = plan_.shards[index];
-    manifest.shards.push_back({.begin = shard.begin,
-                               .end = shard.end,
-                               .tensors_count = shard.tensors_count,
-                               .list = pushes_[index]->list_digest()});
-  }
-  return manifest;
 }
 
 }  // namespace grove

@@ -18,6 +18,7 @@
 #include "coordinator/generation_choice.h"
 #include "coordinator/job.h"
 #include "coordinator/members.h"
+#include "coordinator/worker_search.h"
 #include "plan/placement.h"
 #include "plan/shards.h"
 #include "transfer/chunk_source.h"
@@ -56,6 +57,7 @@ class StoreJob {
                                                      Digest list);
   Awaitable<void> send_copy(std::size_t index);
   void count_failed_try(DeviceConfig const& worker);
+  void look_for_workers();
   Awaitable<void> send_header(std::size_t index);
   Awaitable<void> hash_whole_file();
   void stop_for(Error error);
@@ -74,6 +76,8 @@ class StoreJob {
   Config config_;
   CheckpointRequest request_;
   std::shared_ptr<Job> job_;
+  WorkerSearch search_;
+  TaskGroup searching_;
 
   // request
   std::unique_ptr<ChunkSource> source_;

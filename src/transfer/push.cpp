@@ -75,6 +75,7 @@ Awaitable<Result<void>> ShardPush::attempt(std::size_t self) {
   progress_[self] = {.phase = CopyPhase::running, .windows_acked = 0};
   changed_.notify_all();
   auto& worker = copies_[self];
+  worker.move_to(events_.locate(self));
   CO_TRY(co_await worker.health());
   std::uint64_t unsynced_bytes = 0;
   while (progress_[self].windows_acked < windows_.size()) {

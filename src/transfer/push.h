@@ -35,11 +35,13 @@ struct RetryNotice {
   Error error;
 };
 
-// What a push tells its job. Called on the job's executor.
+// What a push tells its job, or asks it. Called on the job's executor.
 struct PushEvents {
   std::function<void(std::size_t copy, RetryNotice const& notice)> retry;
   // These many bytes of the shard are, for the first time, durable on some copy.
   std::function<void(std::uint64_t bytes)> durable;
+  // Where the copy's worker is now: asked before every try.
+  std::function<Endpoint(std::size_t copy)> locate;
 };
 
 // Makes a copy visible once all its chunks and its shard list are durable on the worker; answers

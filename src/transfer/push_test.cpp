@@ -62,6 +62,7 @@ class PushTest : public testing::Test {
   void prepare_push_to(std::vector<WorkerClient> clients) {
     auto const on_retry = [this](std::size_t copy, RetryNotice const& notice) {
       retries_.emplace_back(copy, notice);
+      if (on_retry_) on_retry_();
     };
     auto const on_durable = [this](std::uint64_t bytes) { durable_.push_back(bytes); };
     auto const commit = [](std::size_t, WorkerClient& worker, Digest list) {
@@ -70,10 +71,24 @@ class PushTest : public testing::Test {
                              .name = RefName{ShardIndex{0}},
                              .target = list});
     };
+    endpoints_.clear();
+    for (auto const& client : clients) endpoints_.push_back(client.address().endpoint);
+    auto const locate = [this](std::size_t copy) { return endpoints_[copy]; };
     errors_.resize(clients.size());
     push_ = std::make_unique<ShardPush>(loop_.executor(), *source_, slices_, std::move(clients),
-                                        buffers_, PushEvents{on_retry, on_durable}, commit);
+                                        buffers_, PushEvents{on_retry, on_durable, locate}, commit);
     push_->on_list_known = [this](Digest list) { lists_known_.push_back(list); };
+  }
+
+  // Where nobody listens: `closed` is bound, so that nobody else gets the port.
+  WorkerClient client_at(tcp::acceptor& closed) {
+    closed.open(tcp::v4());
+    closed.bind({asio::ip::address_v4::loopback(), 0});
+    WorkerAddress const gone{
+        .rank = Rank{1},
+        .id = {},
+        .endpoint = {.host = "127.0.0.1", .port = closed.local_endpoint().port(), .name = "pi4-1"}};
+    return {http_, gone, "job"};
   }
 
   Awaitable<void> run_copy(std::size_t copy) {
@@ -129,7 +144,9 @@ class PushTest : public testing::Test {
   std::vector<Digest> digests_;
   std::optional<ChunkSource> source_;
   std::unique_ptr<ShardPush> push_;
-  std::vector<std::optional<Error>> errors_;  // by copy
+  std::vector<Endpoint> endpoints_;           // by copy
+  std::vector<std::optional<Error>> errors_;  // likewise
+  std::function<void()> on_retry_;
   std::vector<std::pair<std::size_t, RetryNotice>> retries_;
   std::vector<std::uint64_t> durable_;
   std::vector<Digest> lists_known_;
@@ -212,15 +229,8 @@ TEST_F(PushTest, BringsAnEmptyShardToItsCopies) {
 TEST_F(PushTest, SendsTheReplicaWhileThePrimaryRefusesConnections) {
   write_chunks(3);
   start_workers(2);
-  // Bound, so that nobody else gets the port, but nobody listens.
   tcp::acceptor closed(loop_.context());
-  closed.open(tcp::v4());
-  closed.bind({asio::ip::address_v4::loopback(), 0});
-  WorkerAddress const gone{
-      .rank = Rank{1},
-      .id = {},
-      .endpoint = {.host = "127.0.0.1", .port = closed.local_endpoint().port(), .name = "pi4-1"}};
-  prepare_push_to({WorkerClient(http_, gone, "job"), replica().client()});
+  prepare_push_to({client_at(closed), replica().client()});
   run([this]() -> Awaitable<void> {
     TaskGroup waiting(loop_.executor());
     waiting.spawn("primary", run_copy(0));
@@ -239,6 +249,18 @@ TEST_F(PushTest, SendsTheReplicaWhileThePrimaryRefusesConnections) {
   EXPECT_EQ(notice.error.kind, ErrorKind::unavailable);
   EXPECT_TRUE(notice.error.message.ends_with("): connection refused")) << notice.error.message;
   EXPECT_EQ(errors_[0]->kind, ErrorKind::cancelled);
+}
+
+TEST_F(PushTest, TriesAgainWhereTheWorkerIsByThen) {
+  write_chunks(3);
+  start_workers(1);
+  tcp::acceptor closed(loop_.context());
+  prepare_push_to({client_at(closed)});
+  on_retry_ = [this] { endpoints_[0] = primary().client().address().endpoint; };
+  run();
+  expect_no_errors();
+  EXPECT_EQ(retries_.size(), 1u);
+  expect_whole(primary());
 }
 
 TEST_F(PushTest, LetsThePrimaryThatComesBackPullFromTheReplica) {

@@ -28,6 +28,8 @@ class WorkerClient {
   WorkerClient(HttpClient& http, WorkerAddress address, std::string job);
 
   WorkerAddress const& address() const { return address_; }
+  // Calls from now on go there; rank and id expected stay.
+  void move_to(Endpoint endpoint) { address_.endpoint = std::move(endpoint); }
 
   // Whoever answers at the address, as it says of itself.
   Awaitable<Result<WorkerHealth>> who_answers();

@@ -1,4 +1,6 @@
 """Addresses in config.yaml are hints: a worker that is elsewhere is found for the job."""
+from concurrent.futures import ThreadPoolExecutor
+
 from harness.checkpoints import model, write
 from harness.waiting import wait_until
 
@@ -43,7 +45,7 @@ def test_a_worker_that_moved_while_the_cluster_runs(make_lab_cluster):
     cluster = make_lab_cluster(2).start()
     path = write(cluster.ckpt_root / "run" / "step_1" / "model.safetensors", model(1))
     assert cluster.job("store-shard", path)[-1].startswith("Done:")
-    cluster.lab.host("w2").ip("addr flush dev eth0 scope global", "addr add 10.77.0.99/24 dev eth0")
+    move(cluster, 2, "10.77.0.99")
     moved = (2, "w2", "10.77.0.99", 5002)
     wait_until(lambda: moved in cluster.rows(timeout=2), "the new address is announced")
     path = write(cluster.ckpt_root / "run" / "step_2" / "model.safetensors", model(1, seed=2))
@@ -51,6 +53,50 @@ def test_a_worker_that_moved_while_the_cluster_runs(make_lab_cluster):
     assert lines[-1].startswith("Done: 4/4")
     assert len(moved_lines(lines)) == 1
     assert '"ip":"10.77.0.99"' in cluster.call("/workers").stdout
+
+
+def move(cluster, rank: int, address: str) -> None:
+    cluster.lab.host(f"w{rank}").ip("addr flush dev eth0 scope global",
+                                    f"addr add {address}/24 dev eth0")
+
+
+def bytes_received(cluster) -> int:
+    interfaces = cluster.coordinator.run(["cat", "/proc/net/dev"]).stdout
+    return int(interfaces.split("eth0:")[1].split()[0])
+
+
+def test_a_worker_that_moves_while_a_store_waits_for_it(make_lab_cluster):
+    cluster = make_lab_cluster(2).start()
+    path = write(cluster.ckpt_root / "run" / "step_1" / "model.safetensors", model(1))
+    cluster.lab.cut("w2")
+    lines = []
+    for line in cluster.follow("store-shard", path):
+        if "↻ rank 2 failed" in line and not any("↻ rank 2 failed" in before for before in lines):
+            move(cluster, 2, "10.77.0.99")
+            cluster.lab.heal("w2")
+        lines.append(line)
+    assert lines[-1].startswith("Done: 4/4"), lines
+    (moved,) = moved_lines(lines)
+    assert moved.startswith("  rank 2 has moved to 10.77.0.99:5002 (mDNS): w2 ("), moved
+
+
+def test_workers_that_move_while_a_gather_runs(make_lab_cluster):
+    cluster = make_lab_cluster(2).start()
+    path = write(cluster.ckpt_root / "run" / "step_1" / "model.safetensors", model(8))
+    assert cluster.job("store-shard", path)[-1].startswith("Done:")
+    for rank in cluster.ranks:
+        cluster.lab.host(f"w{rank}").run(["tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate",
+                                          "8mbit", "burst", "16k", "latency", "100ms"])
+    before = bytes_received(cluster)
+    with ThreadPoolExecutor() as pool:
+        job = pool.submit(cluster.job, "gather-shards", path)
+        wait_until(lambda: bytes_received(cluster) > before + 1_000_000, "the gather is under way")
+        for rank in cluster.ranks:
+            move(cluster, rank, f"10.77.0.{90 + rank}")
+        lines = job.result()
+    assert lines[-1].startswith("Done: saved → "), lines
+    assert len(moved_lines(lines)) == 2
+    assert (path.parent / "merged.safetensors").read_bytes() == path.read_bytes()
 
 
 def test_a_stranger_with_the_same_rank_and_name_is_not_taken(make_lab_cluster):
@@ -64,17 +110,11 @@ def test_a_stranger_with_the_same_rank_and_name_is_not_taken(make_lab_cluster):
     cluster.lab.cut("w2")
     wait_until(lambda: len(cluster.rows(timeout=2)) == 3, "the strangers are announced")
     path = write(cluster.ckpt_root / "run" / "step_1" / "model.safetensors", model(1))
-    curl = cluster.coordinator.popen(
-        ["curl", "-sN", "-X", "POST", f"http://127.0.0.1:8000/store-shard?ckpt_path={path}"],
-        stdout=-1, text=True)
     lines = []
-    for line in curl.stdout:
-        lines.append(line.rstrip("\n"))
+    for line in cluster.follow("store-shard", path):
+        lines.append(line)
         if "↻ rank 2 failed" in line:
             break
-    curl.kill()
-    curl.wait()
-    curl.stdout.close()
     assert ("  rank 2 (w2) is announced by 2 workers; stop all but one, or correct its ip in "
             "config.yaml") in lines
     assert not list(cluster.folder.glob("strange_*/refs/*"))

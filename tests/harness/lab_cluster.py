@@ -1,6 +1,7 @@
 """A cluster whose coordinator and workers have a network each, as on real machines."""
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.binary import GROVE
@@ -74,6 +75,19 @@ class LabCluster:
     def job(self, endpoint: str, path: Path) -> list[str]:
         answer = self.call(f"/{endpoint}?ckpt_path={path}", "POST").stdout
         return answer.rsplit("\n", 1)[0].splitlines()
+
+    def follow(self, endpoint: str, path: Path) -> Iterator[str]:
+        """The job's lines as they come; who stops reading leaves the job to itself."""
+        curl = self.coordinator.popen(
+            ["curl", "-sN", "-X", "POST", f"http://127.0.0.1:{API_PORT}/{endpoint}?ckpt_path={path}"],
+            stdout=subprocess.PIPE, text=True)
+        try:
+            for line in curl.stdout:
+                yield line.rstrip("\n")
+        finally:
+            curl.kill()
+            curl.wait()
+            curl.stdout.close()
 
     def discover(self, timeout: float) -> dict:
         answer = self.call(f"/discover?timeout={timeout}").stdout
