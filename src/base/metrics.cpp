@@ -56,7 +56,8 @@ constexpr Row<Count> counts[] = {
     {Count::transfer_errors,
      coordinator,
      "smoltorrent_transfer_errors_total",
-     "Tries that failed, by the worker's rank: of a copy in a store, of a holder in a gather.",
+     "Tries that failed, by the worker's rank: of a copy or the manifest in a store, of a holder "
+     "in a gather.",
      {"rank"}},
     {Count::chunks_put, worker, "smoltorrent_chunks_put_total",
      "Chunks taken from the coordinator and proven."},
@@ -160,10 +161,11 @@ constexpr Row<Level> levels[] = {
      "1 for each checkpoint that is not safe; at most 50, the worst first.",
      {"identity", "state"}},
     {Level::newest_safe_age, coordinator, "smoltorrent_newest_safe_checkpoint_age_seconds",
-     "Seconds since the newest store among the checkpoints that are safe now: the wall clock less "
-     "the largest generation, which is the wall clock at its store."},
+     "Seconds since the newest of the checkpoints that are safe now became safe; since its store "
+     "began where this coordinator did not see it."},
     {Level::survey_age, coordinator, "smoltorrent_survey_age_seconds",
-     "Seconds since the workers were last asked for what this coordinator says of them."},
+     "Seconds since the workers were last asked for what this coordinator says of them; since its "
+     "start where they were not."},
     {Level::disk_free_bytes, worker, "smoltorrent_disk_free_bytes",
      "Free bytes on the disk of the data folder."},
     {Level::disk_size_bytes, worker, "smoltorrent_disk_size_bytes",
@@ -179,7 +181,8 @@ constexpr Row<Level> levels[] = {
     {Level::quarantined_files, worker, "smoltorrent_quarantined_files",
      "Damaged files kept in quarantine/."},
     {Level::last_scrub_time, worker, "smoltorrent_last_scrub_timestamp_seconds",
-     "When the last whole scrub ended, in seconds since 1970; absent before the first."},
+     "When the last scrub ended, of everything or of all that was due, in seconds since 1970; "
+     "absent before the first."},
     {Level::watcher_files, watcher, "smoltorrent_watcher_files",
      "Files under ckpt_root that the watcher looks after."},
     {Level::watcher_waiting_files, watcher, "smoltorrent_watcher_waiting_files",

@@ -173,6 +173,7 @@ std::variant<Options, int> parse_options(int argc, char const* const* argv) {
 
   auto* join = app.add_subcommand(
       "join", "get a rank from a coordinator that waits (grove start -n) and run this worker");
+  join->footer("");  // it brings its config with it
   join->add_option("--coordinator", values.coordinator,
                    "where it is, if multicast does not pass; without it, found by mDNS")
       ->option_text("ADDRESS:PORT")

@@ -86,16 +86,25 @@ void ClusterMetrics::show_jobs() {
 }
 
 void ClusterMetrics::show_ages() {
-  if (shown_as_of_) {
-    std::chrono::duration<double> const age = Clock::now() - *shown_as_of_;
-    services_.metrics.set(Level::survey_age, age.count());
-  }
+  std::chrono::duration<double> const survey_age = Clock::now() - shown_as_of_.value_or(started_);
+  services_.metrics.set(Level::survey_age, survey_age.count());
   if (!newest_safe_) {
     services_.metrics.replace(Level::newest_safe_age, {});
     return;
   }
-  auto const age_ms = static_cast<double>(wall_clock_ms()) - number(newest_safe_->value);
+  auto const age_ms = static_cast<double>(wall_clock_ms() - newest_safe_since_ms_);
   services_.metrics.set(Level::newest_safe_age, std::max(0.0, age_ms / 1000));
+}
+
+// A coordinator that has seen it become safe knows when; of all others the generation tells when
+// their store began.
+void ClusterMetrics::note_newest_safe(std::optional<Generation> newest) {
+  if (newest == newest_safe_) return;
+  bool const was_seen = shown_as_of_ && newest > newest_safe_;
+  if (newest) {
+    newest_safe_since_ms_ = was_seen ? wall_clock_ms() : static_cast<std::int64_t>(newest->value);
+  }
+  newest_safe_ = newest;
 }
 
 Awaitable<void> ClusterMetrics::survey_and_show() {
@@ -167,7 +176,7 @@ void ClusterMetrics::show_checkpoints(std::vector<CheckpointReport> const& repor
   auto const being_stored = identities_being_stored();
   std::map<Verdict, Total> totals;
   std::map<Verdict, std::vector<Metrics::Sample>> not_safe;
-  newest_safe_.reset();
+  std::optional<Generation> newest_safe;
   for (auto const& checkpoint : reports) {
     auto const tombstone = forgotten.find(checkpoint.key);
     auto const up_to = tombstone == forgotten.end() ? Generation{} : tombstone->second;
@@ -182,12 +191,13 @@ void ClusterMetrics::show_checkpoints(std::vector<CheckpointReport> const& repor
     total.copies_live += number(report->copies.live);
     if (report->facts) total.bytes += number(report->facts->file_bytes);
     if (report->verdict == Verdict::safe) {
-      newest_safe_ = std::max(newest_safe_, std::optional(report->generation));
+      newest_safe = std::max(newest_safe, std::optional(report->generation));
     } else if (report->verdict != Verdict::unfinished || !being_stored.contains(identity)) {
       not_safe[report->verdict].push_back(
           {.labels = {printable(identity), std::string(to_string(report->verdict))}, .value = 1});
     }
   }
+  note_newest_safe(newest_safe);
   auto const show = [&](Level level, double Total::*field) {
     std::vector<Metrics::Sample> samples;
     for (auto const verdict : all_verdicts) {

@@ -42,6 +42,7 @@ class ClusterMetrics {
   void show_workers(Config const& config, ClusterView const& view);
   void show_checkpoints(std::vector<CheckpointReport> const& reports,
                         std::vector<Tombstone> const& tombstones);
+  void note_newest_safe(std::optional<Generation> newest);
   std::set<std::string> identities_being_stored() const;
 
   std::filesystem::path config_path_;
@@ -53,7 +54,9 @@ class ClusterMetrics {
   bool is_surveying_ = false;
   std::optional<Clock::time_point> survey_begun_;  // the last one, whatever became of it
   std::optional<Clock::time_point> shown_as_of_;   // the last one that came to its end
+  Clock::time_point const started_ = Clock::now();
   std::optional<Generation> newest_safe_;
+  std::int64_t newest_safe_since_ms_ = 0;  // wall clock
 };
 
 }  // namespace grove

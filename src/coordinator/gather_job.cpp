@@ -53,6 +53,11 @@ Awaitable<void> GatherJob::run() {
 Awaitable<Result<void>> GatherJob::choose_generation() {
   co_await search_.look();
   view_ = co_await survey(services_, config_, request_.key);
+  for (auto const& member : view_.members) {
+    if (!member.health && member.error.kind != ErrorKind::cancelled) {
+      count_failed_try(member.worker_index);
+    }
+  }
   if (view_.alive_count() == 0) {
     co_return fail(ErrorKind::unavailable, "no worker answers: {}", view_.summary());
   }
@@ -147,10 +152,12 @@ std::vector<Holder> GatherJob::holders_at(std::vector<std::size_t> const& worker
   return holders;
 }
 
+void GatherJob::count_failed_try(std::size_t worker_index) {
+  services_.metrics.add(Count::transfer_errors, {fmt::to_string(device(worker_index).rank.value)});
+}
+
 void GatherJob::tell_fallback(ShardIndex shard, std::size_t next, std::size_t failed) {
-  auto const& rank = device(failed).rank;
-  services_.metrics.add(Count::transfer_errors, {fmt::to_string(rank.value)});
-  job_->add_line(lines::trying_replica(device(next).rank, shard, rank));
+  job_->add_line(lines::trying_replica(device(next).rank, shard, device(failed).rank));
 }
 
 FetchOptions GatherJob::fetch_options(std::optional<ShardIndex> shard) {
@@ -158,9 +165,11 @@ FetchOptions GatherJob::fetch_options(std::optional<ShardIndex> shard) {
     if (!shard) return;
     tell_fallback(*shard, next, failed);
   };
+  auto const on_failure = [this](std::size_t holder) { count_failed_try(holder); };
   auto const on_bytes = [this](std::uint64_t bytes) { job_->add_bytes_done(bytes); };
   return {.offload = services_.offload,
           .buffers = services_.buffers,
+          .on_failure = on_failure,
           .on_fallback = on_fallback,
           .on_bytes = on_bytes};
 }
@@ -192,7 +201,8 @@ Awaitable<Result<void>> GatherJob::transfer() {
 Awaitable<Result<void>> GatherJob::fetch_header() {
   if (manifest_.header_bytes == 0) co_return ok();
   auto holders = holders_at(manifest_holders_);
-  auto list = co_await fetch_shard_list(manifest_.header_list, holders);
+  auto const options = fetch_options({});
+  auto list = co_await fetch_shard_list(manifest_.header_list, holders, options.on_failure);
   Result<void> result = ok();
   if (list.has_error()) {
     result = std::move(list).error();
@@ -200,7 +210,7 @@ Awaitable<Result<void>> GatherJob::fetch_header() {
     auto const sink = [this](std::span<std::byte const> raw, std::uint64_t offset) {
       return writer_->write(raw, offset);
     };
-    auto fetched = co_await fetch_list(list.value(), holders, sink, fetch_options({}));
+    auto fetched = co_await fetch_list(list.value(), holders, sink, options);
     if (fetched.has_error()) result = std::move(fetched).error();
   }
   if (result.has_value() || result.error().kind != ErrorKind::unavailable) co_return result;
@@ -255,7 +265,8 @@ Awaitable<Result<void>> GatherJob::fetch_shard(ShardIndex index) {
   if (first != primary) {  // the survey has found the primary away, or its copy damaged
     tell_fallback(index, first, primary);
   }
-  CO_TRY(auto const list, co_await fetch_shard_list(entry.list, holders));
+  auto const options = fetch_options(index);
+  CO_TRY(auto const list, co_await fetch_shard_list(entry.list, holders, options.on_failure));
   if (config_.keep_shards) {
     CO_TRY(co_await open_shard_file(index));
   }
@@ -270,7 +281,7 @@ Awaitable<Result<void>> GatherJob::fetch_shard(ShardIndex index) {
     return shard.file->write(raw.subspan(begin - offset, end - begin),
                              shard.header_bytes + begin - entry.begin);
   };
-  CO_TRY(auto const fetched, co_await fetch_list(list, holders, sink, fetch_options(index)));
+  CO_TRY(auto const fetched, co_await fetch_list(list, holders, sink, options));
   shard.served_by = fetched.served_by;
   co_return ok();
 }

@@ -36,9 +36,8 @@ Awaitable<std::vector<Absence>> find_absent(Services& services, Config const& co
     calls.push_back(ask(services, config, index, absent));
   }
   co_await run_all(std::move(calls));
-  std::sort(absent.begin(), absent.end(), [](Absence const& a, Absence const& b) {
-    return a.worker_index < b.worker_index;
-  });
+  std::sort(absent.begin(), absent.end(),
+            [](Absence const& a, Absence const& b) { return a.worker_index < b.worker_index; });
   co_return absent;
 }
 

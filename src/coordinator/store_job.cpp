@@ -224,6 +224,7 @@ Awaitable<Result<void>> StoreJob::transfer() {
   }
   if (header_errors_.empty()) co_return ok();
   for (auto const& failure : header_errors_) {
+    count_failed_try(device(failure.worker_index));
     job_->add_line(lines::gave_up(device(failure.worker_index).rank, failure.error.message, 0));
   }
   co_return fail(ErrorKind::unavailable, "the header could not be sent to {} of {} workers",

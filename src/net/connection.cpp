@@ -176,6 +176,11 @@ bool Connection::has_input() const {
   return !received().empty() || watched_->socket.available(ignored) > 0;
 }
 
+void Connection::rest() {
+  watched_->timer.cancel();
+  watched_->is_waiting = false;
+}
+
 void Connection::close() {
   watched_->timer.cancel();
   error_code ignored;

@@ -53,6 +53,9 @@ class Connection {
   // Whether an idle connection can take a request: the peer has neither closed it nor spoken.
   bool is_quiet() const;
   bool has_input() const;
+  // Between two exchanges: the deadline's timer ends, so that an idle connection keeps no event
+  // loop running.
+  void rest();
   void close();
 
   tcp::endpoint local() const;

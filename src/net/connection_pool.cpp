@@ -32,6 +32,7 @@ void ConnectionPool::put(std::string const& place, std::unique_ptr<Connection> c
   close_old();
   auto& stack = idle_[place];
   if (stack.size() < idle_count_max) {
+    connection->rest();
     stack.push_back({std::move(connection), Connection::Clock::now()});
   }
 }

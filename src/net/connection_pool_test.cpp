@@ -45,6 +45,13 @@ TEST_F(ConnectionPoolTest, KeepsEightAndNotOneMore) {
   EXPECT_EQ(pool_.count("a:1"), 8u);
 }
 
+TEST_F(ConnectionPoolTest, KeepsNoEventLoopRunning) {
+  loop_.run([&] { return put(2); });
+  loop_.context().restart();
+  loop_.context().poll();
+  EXPECT_TRUE(loop_.context().stopped()) << "something is still waited for";
+}
+
 TEST_F(ConnectionPoolTest, GivesEachOutOnceAndOnlyForItsPlace) {
   loop_.run([&] { return put(1); });
   EXPECT_EQ(pool_.take("b:1"), nullptr);

@@ -91,6 +91,7 @@ Awaitable<Result<Fetched>> fetch_list(ShardList const& list, std::vector<Holder>
     if (sink_error) co_return *sink_error;
     bool const stopped = co_await is_cancelled();
     if (stopped) co_return fail(ErrorKind::cancelled, "the gather was stopped");
+    bool has_failed = false;
     for (auto const& outcome : outcomes) {
       if (!outcome.error) {
         choice.got(outcome.chunk);
@@ -98,8 +99,11 @@ Awaitable<Result<Fetched>> fetch_list(ShardList const& list, std::vector<Holder>
         continue;
       }
       choice.failed(step->holder, outcome.chunk, outcome.error->kind);
-      if (outcome.error->kind != ErrorKind::cancelled) causes[step->holder] = *outcome.error;
+      if (outcome.error->kind == ErrorKind::cancelled) continue;
+      causes[step->holder] = *outcome.error;
+      has_failed = true;
     }
+    if (has_failed) options.on_failure(step->holder);
     failed_holder = step->holder;
   }
   options.on_bytes(bytes_written.exchange(0));
@@ -107,12 +111,14 @@ Awaitable<Result<Fetched>> fetch_list(ShardList const& list, std::vector<Holder>
   co_return fetched;
 }
 
-Awaitable<Result<ShardList>> fetch_shard_list(Digest digest, std::vector<Holder>& holders) {
+Awaitable<Result<ShardList>> fetch_shard_list(Digest digest, std::vector<Holder>& holders,
+                                              HolderFailed on_failure) {
   std::map<std::size_t, Error> causes;
   for (auto& holder : holders) {
     auto list = co_await holder.client.get_list(digest);
     if (list.has_value()) co_return std::move(list).value();
     causes[holder.worker_index] = list.error();
+    if (list.error().kind != ErrorKind::cancelled) on_failure(holder.worker_index);
   }
   co_return nobody_gave(holders, causes);
 }

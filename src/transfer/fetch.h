@@ -28,9 +28,13 @@ struct Holder {
 using PlacedChunkSink =
     std::function<Result<void>(std::span<std::byte const> raw, std::uint64_t file_offset)>;
 
+// A holder did not give what it was asked for. Called on the job's executor.
+using HolderFailed = std::function<void(std::size_t worker_index)>;
+
 struct FetchOptions {
   Offload& offload;
   Semaphore& buffers;
+  HolderFailed on_failure;
   // Another holder is tried after `failed` gave no more. Called on the job's executor.
   std::function<void(std::size_t next, std::size_t failed, Error const& cause)> on_fallback;
   std::function<void(std::uint64_t bytes)> on_bytes;  // written so far, in steps
@@ -46,6 +50,7 @@ Awaitable<Result<Fetched>> fetch_list(ShardList const& list, std::vector<Holder>
                                       PlacedChunkSink sink, FetchOptions options);
 
 // The shard list itself, proven, from the first holder that gives it.
-Awaitable<Result<ShardList>> fetch_shard_list(Digest digest, std::vector<Holder>& holders);
+Awaitable<Result<ShardList>> fetch_shard_list(Digest digest, std::vector<Holder>& holders,
+                                              HolderFailed on_failure);
 
 }  // namespace grove

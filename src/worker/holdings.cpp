@@ -11,7 +11,7 @@
 namespace grove {
 namespace {
 
-constexpr std::size_t background_threads_count = 3;
+constexpr std::size_t background_threads_count = 4;
 // One that syncs chunks, one that writes what names them.
 constexpr std::size_t commits_threads_count = 2;
 
@@ -41,6 +41,7 @@ Holdings::Holdings(asio::any_io_executor worker_executor, WorkerOptions options,
       lists(executor, limits::list_bytes_max),
       sweeps(executor, 1),
       scrubs(executor, 1),
+      paced_scrubs(executor, 1),
       proofs(executor, 1),
       background(background_threads_count),
       commits(commits_threads_count),

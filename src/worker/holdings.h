@@ -80,13 +80,14 @@ struct Holdings {
   FatalHandler on_fatal;
   Metrics metrics{Role::worker};
 
-  HttpClient http;     // for pulls and witnesses
-  Semaphore incoming;  // bytes of chunk bodies: PUT, pull
-  Semaphore outgoing;  // bytes of chunk bodies: GET, exports
-  Semaphore lists;     // bytes of shard lists
-  Semaphore sweeps;    // one collection at a time
-  Semaphore scrubs;    // one scrub at a time
-  Semaphore proofs;    // one re-reading for a witness at a time
+  HttpClient http;         // for pulls and witnesses
+  Semaphore incoming;      // bytes of chunk bodies: PUT, pull
+  Semaphore outgoing;      // bytes of chunk bodies: GET, exports
+  Semaphore lists;         // bytes of shard lists
+  Semaphore sweeps;        // one collection at a time
+  Semaphore scrubs;        // one scrub that somebody waits for at a time
+  Semaphore paced_scrubs;  // and one of what is due, which may take hours
+  Semaphore proofs;        // one re-reading for a witness at a time
 
   TransferActivity transfers;
 
@@ -98,7 +99,7 @@ struct Holdings {
   std::optional<LastDeletion> last_deletion;
 
   // Last, since their work uses the others. What waits for the disk to sync, and what takes minutes
-  // (the three above), has threads of its own: reads, and /health, go on beside it.
+  // (the four above), has threads of its own: reads, and /health, go on beside it.
   Offload background;
   Offload commits;
   Offload offload;  // all other blocking work

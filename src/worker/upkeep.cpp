@@ -20,6 +20,27 @@ Result<SweepReport> counted(Holdings& holdings, Result<SweepReport> swept) {
   return swept;
 }
 
+// A scrub may take hours: what it finds is counted as it goes.
+class ScrubCounter {
+ public:
+  explicit ScrubCounter(Metrics& metrics) : metrics_(metrics) {}
+
+  void count(ScrubReport const& so_far) {
+    metrics_.add(Count::scrub_chunks, {}, so_far.chunks_read - chunks_);
+    metrics_.add(Count::scrub_bytes, {}, so_far.bytes_read - bytes_);
+    metrics_.add(Count::scrub_damaged, {}, so_far.damaged.size() - damaged_);
+    chunks_ = so_far.chunks_read;
+    bytes_ = so_far.bytes_read;
+    damaged_ = so_far.damaged.size();
+  }
+
+ private:
+  Metrics& metrics_;
+  std::uint64_t chunks_ = 0;
+  std::uint64_t bytes_ = 0;
+  std::size_t damaged_ = 0;
+};
+
 }  // namespace
 
 Awaitable<Result<SweepReport>> sweep_once(Holdings& holdings) {
@@ -36,15 +57,18 @@ Awaitable<Result<SweepReport>> release_once(Holdings& holdings, std::string job)
 
 Awaitable<Result<ScrubReport>> scrub_once(Holdings& holdings, ScrubScope scope,
                                           ScrubGate keep_going) {
-  CO_TRY(auto const permit, co_await holdings.scrubs.acquire(1));
-  auto report = co_await holdings.background.run(
-      [&] { return scrub(holdings.chunks, *holdings.refs, scope, keep_going); });
+  auto& permits = scope.unverified_since_ms ? holdings.paced_scrubs : holdings.scrubs;
+  CO_TRY(auto const permit, co_await permits.acquire(1));
+  ScrubCounter counter(holdings.metrics);
+  auto report = co_await holdings.background.run([&] {
+    return scrub(holdings.chunks, *holdings.refs, scope, [&](ScrubReport const& so_far) {
+      counter.count(so_far);
+      return keep_going(so_far);
+    });
+  });
   if (report.has_value()) {
-    auto const& found = report.value();
-    holdings.metrics.add(Count::scrub_chunks, {}, found.chunks_read);
-    holdings.metrics.add(Count::scrub_bytes, {}, found.bytes_read);
-    holdings.metrics.add(Count::scrub_damaged, {}, found.damaged.size());
-    if (found.is_whole && !scope.unverified_since_ms) {
+    counter.count(report.value());
+    if (report.value().is_whole) {
       holdings.metrics.set(Level::last_scrub_time, static_cast<double>(wall_clock_ms()) / 1000);
     }
   }

@@ -1,7 +1,8 @@
 // What a worker does by itself and when: collection of what nothing names any more, the end of
 // leases. Also what /gc and /scrub do when asked. Pacing and order live here; what is swept or read
 // in store/.
-// Threads: the worker's executor; the work is offloaded, one sweep and one scrub at a time.
+// Threads: the worker's executor; the work is offloaded, one sweep at a time, one
+// scrub that is waited for and one that is paced.
 #pragma once
 
 #include "store/scrubber.h"

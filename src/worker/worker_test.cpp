@@ -94,6 +94,27 @@ std::string metric(std::string_view text, std::string const& name) {
   return std::string(value.substr(0, value.find('\n')));
 }
 
+TEST(Worker, AScrubThatIsAskedForDoesNotWaitForAPacedOne) {
+  TestWorkers workers(1);
+  workers.run([&]() -> Awaitable<void> {
+    auto worker = workers.client(rank_1);
+    co_await put_shard(worker, "run1/model.pt", Generation{1}, texts("a", "b"));
+    bool is_paced_over = false;
+    auto const paced = [&]() -> Awaitable<void> {
+      std::ignore = co_await workers.ask(rank_1, http::verb::post, "/scrub?unverified_for_ms=0");
+      is_paced_over = true;
+    };
+    TaskGroup tasks(workers.loop().executor());
+    tasks.spawn("paced scrub", paced());  // the chunks that just came keep it waiting
+    auto const reply = co_await workers.ask(rank_1, http::verb::post, "/scrub");
+    EXPECT_NE(reply.text().find(R"("chunks_read":2)"), std::string_view::npos) << reply.text();
+    EXPECT_FALSE(is_paced_over);
+    co_await tasks.wait();
+    auto const text = co_await workers.ask(rank_1, http::verb::get, "/metrics");
+    EXPECT_EQ(metric(text.text(), "smoltorrent_scrub_chunks_total"), "4");
+  });
+}
+
 TEST(Worker, TellsPrometheusWhatItHoldsAndWhatBecameOfIt) {
   TestWorkers workers(2);
   workers.run([&]() -> Awaitable<void> {

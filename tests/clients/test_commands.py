@@ -1,13 +1,15 @@
 """The grove command: help, exit statuses, --json, and how it stops."""
 import json
+import re
 import signal
 import socket
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
 
-from harness.binary import GROVE
+from harness.binary import GROVE, ROOT
 from harness.checkpoints import model, write
 from harness.cluster import Cluster
 from harness.lines import is_done
@@ -15,6 +17,7 @@ from harness.ports import free_port
 from harness.process import Process
 from harness.waiting import wait_until
 
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
 COMMANDS = ["start", "worker", "join", "watch", "store", "gather", "discover", "status", "ls", "config",
             "version"]
 
@@ -27,6 +30,16 @@ def test_help(grove, command: list[str]) -> None:
     assert "--help" in result.stdout
     for each in COMMANDS if not command else []:
         assert each in result.stdout
+
+
+@pytest.mark.smoke
+def test_help_is_what_the_docs_show(grove) -> None:
+    shown = re.findall(r"^    \$ grove (\w+) --help\n((?:    (?!\$).*\n|\n(?=    (?!\$)))+)", OPERATIONS,
+                       re.M)
+    assert len(shown) == 6
+    for command, block in shown:
+        printed = grove(command, "--help").stdout.split("\n\nThe config file is")[0]
+        assert textwrap.dedent(block).strip() == printed.strip(), command
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["store"], ["gather", "--nonsense"],

@@ -24,6 +24,7 @@ from harness.waiting import wait_until
 ROOT = Path(__file__).resolve().parents[2]
 MONITORING = ROOT / "monitoring"
 CONFIG = MONITORING / "prometheus"
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
 DASHBOARDS = sorted((MONITORING / "grafana/dashboards").glob("*.json"))
 
 
@@ -45,7 +46,7 @@ def test_every_alert_fires_and_stays_silent_as_written() -> None:
     alerts = set(re.findall(r"alert: (\w+)", (CONFIG / "alerts.yml").read_text()))
     tested = (CONFIG / "alerts_test.yml").read_text()
     assert alerts and alerts == set(re.findall(r"alertname: (\w+)", tested))
-    described = (ROOT / "docs/operations.md").read_text()
+    described = OPERATIONS
     assert alerts == set(re.findall(r"^\| `([A-Z]\w+)` \| ", described, re.MULTILINE))
 
 
@@ -124,6 +125,18 @@ class Prometheus:
         return min(counts) if len(counts) == self.targets_count else 0
 
 
+def all_queries() -> list[str]:
+    queries = {expression for dashboard in DASHBOARDS for expression in expressions(dashboard)}
+    assert len(queries) > 30
+    return sorted(queries | selectors_of_alerts())
+
+
+def assert_data(prometheus: Prometheus, queries: list[str]) -> None:
+    # What stands in for nothing would always be there.
+    silent = [query for query in queries if not prometheus.query(query.removesuffix(" or on () vector(0)"))]
+    assert not silent, "no data:\n" + "\n".join(silent)
+
+
 @pytest.fixture
 def prometheus(cluster: Cluster, tmp_path: Path) -> Iterator[Prometheus]:
     """Scrapes the cluster, which holds a safe checkpoint and one with a damaged copy."""
@@ -151,13 +164,7 @@ def test_prometheus_sees_a_real_cluster(cluster: Cluster, prometheus: Prometheus
     assert len(targets) == prometheus.targets_count
     assert set(targets.values()) == {"up "}, targets
     assert all(url.endswith("/metrics/") for url in targets)
-    queries = {expression for dashboard in DASHBOARDS for expression in expressions(dashboard)}
-    assert len(queries) > 30
-    text = httpx.get(cluster.url + "/metrics/", trust_env=False).text
-    has_watcher = "smoltorrent_watcher_files" in text  # not under grove start --no-watch
-    silent = [query for query in sorted(queries | selectors_of_alerts())
-              if (has_watcher or "_watcher_" not in query) and not prometheus.query(query)]
-    assert not silent, "no data:\n" + "\n".join(silent)
+    assert_data(prometheus, [query for query in all_queries() if "_watcher_" not in query])
 
     alerts = {alert["labels"]["alertname"]: alert for alert in prometheus.get("alerts")["alerts"]}
     assert alerts["DamageFound"]["state"] == "firing"
@@ -171,3 +178,27 @@ def test_prometheus_sees_a_real_cluster(cluster: Cluster, prometheus: Prometheus
             assert answer.status_code == 200
             assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         promtool("check", "metrics", text=answers[0].text)
+
+
+def test_prometheus_sees_a_watcher(make_cluster, tmp_path: Path) -> None:
+    """In the coordinator's process, and what became of the files it found."""
+    cluster = make_cluster(start=False).start(watch=True)
+    for step in (1, 2):
+        write(cluster.ckpt_root / f"run1/step_{step}/model.safetensors", model(0.2, seed=step))
+    write(cluster.ckpt_root / "run1/step_1/merged.safetensors", model(0.2))  # is left alone
+    cluster.coordinator.wait_for_log("crosscheck: 2 checkpoints, each with all its copies")
+    prometheus = Prometheus(cluster, tmp_path / "prometheus")
+    try:
+        wait_until(lambda: prometheus.scrapes() >= 2, "every target has been scraped")
+        queries = [query for query in all_queries() if "_watcher_" in query]
+        assert len(queries) >= 4
+        assert_data(prometheus, queries)
+        assert prometheus.query('smoltorrent_watcher_stores_total{result="done"}') == [2]
+        assert prometheus.query("smoltorrent_watcher_files") == [2]
+        assert prometheus.query("smoltorrent_watcher_waiting_files") == [0]
+        page = httpx.get(cluster.url + "/metrics/", trust_env=False).text
+        watched = set(re.findall(r"^\| `(smoltorrent_\w+)` \| .*? \| watcher \|", OPERATIONS, re.M))
+        assert len(watched) > 3
+        assert watched <= set(re.findall(r"^# TYPE (\w+) ", page, re.M)), "what the docs list"
+    finally:
+        prometheus.process.kill()

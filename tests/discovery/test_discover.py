@@ -34,6 +34,14 @@ def test_never_takes_longer_than_the_timeout(make_lab_cluster):
     assert 3 <= time.monotonic() - began < 6
 
 
+def test_without_a_timeout_it_looks_for_ten_seconds(make_lab_cluster):
+    cluster = make_lab_cluster(2).start()
+    cluster.lab.cut("w2")
+    began = time.monotonic()
+    assert cluster.call("/discover").stdout.endswith("200")
+    assert 10 <= time.monotonic() - began < 13
+
+
 def test_has_one_row_for_a_worker_with_many_addresses(make_lab_cluster):
     cluster = make_lab_cluster(2)
     cluster.lab.host("w1").ip("addr add 10.77.0.101/24 dev eth0", "addr add fd00:77::1/64 dev eth0")

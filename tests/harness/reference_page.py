@@ -1,5 +1,8 @@
 """The API reference that users were given, and the samples in it, as they stand there."""
+from pathlib import Path
+
 from harness.binary import ROOT
+from harness.cluster import Cluster
 
 PAGE = (ROOT / "tests/data/api-reference.txt").read_text()
 
@@ -30,5 +33,12 @@ LAUNCH = sample("bash", "\nStart the cluster\n", "\ngrove CLI is")
 STORE_COMMAND = sample("bash", "\nStore a checkpoint\n", "\nGather a checkpoint")
 GATHER_COMMAND = sample("bash", "\nGather a checkpoint\n", "\nDiscover workers")
 DISCOVER_COMMAND = sample("bash", "\nDiscover workers\n", "\nWatcher")
+WATCH = sample("bash", "\nStart the watcher\n", "\nWhat the watcher does")
 CONFIG = sample("yaml", "\nconfig.yaml reference\n", "⚠️")
 CHECKED_STORE = sample("python", "\nCheck for errors programmatically\n", "\nErrors\n")
+
+
+def placed(text: str, cluster: Cluster, path: Path) -> str:
+    """The sample for this cluster and this checkpoint."""
+    return (text.replace(HOST, f"localhost:{cluster.api_port}")
+            .replace(PATH, str(path)).replace(HOME_PATH, str(path)))

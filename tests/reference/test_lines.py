@@ -1,16 +1,20 @@
-"""The lines of store and gather in the reference's words, and its errors."""
+"""The lines of store and gather in the reference's words, and its errors, in the page's order."""
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from harness.checkpoints import model, random_bytes, write
-from harness.cluster import Cluster
+from harness.cluster import CALL_SECONDS, Cluster
+from harness.reference_page import CHECKED_STORE, placed
 from harness.lines import (assert_one_error, assert_our_own_lines_are_indented, is_done, matches,
                            only)
 
 
 @pytest.mark.smoke
 def test_a_store_says_what_it_does(shared_cluster: Cluster) -> None:
+    """/store-shard: the ring, and "Streaming response"."""
     path = write(shared_cluster.ckpt_root / "lines/step_1/model.safetensors", model(20, tensors=40))
     lines = shared_cluster.store(path)
     loaded = only(lines[:1], "loaded")
@@ -26,6 +30,7 @@ def test_a_store_says_what_it_does(shared_cluster: Cluster) -> None:
 
 @pytest.mark.smoke
 def test_a_gather_says_what_it_does(make_cluster) -> None:
+    """/gather-shards: shards saved and verified, merged beside the checkpoint; "Streaming response"."""
     cluster = make_cluster(start=False)
     shards_root = cluster.folder / "exported"
     cluster.write_config(keep_shards=True, shards_root=str(shards_root))
@@ -43,6 +48,7 @@ def test_a_gather_says_what_it_does(make_cluster) -> None:
 
 
 def test_a_killed_primary_is_replaced_in_the_reference_s_words(make_cluster) -> None:
+    """/gather-shards: a primary that is down is replaced by its replica, and the line that says so."""
     cluster = make_cluster(start=False)
     cluster.write_config(keep_shards=True)  # shards_root by default is beside ckpt_root
     cluster.start()
@@ -62,18 +68,29 @@ def test_a_killed_primary_is_replaced_in_the_reference_s_words(make_cluster) -> 
 
 
 def test_an_opaque_file_is_loaded_as_one_file(shared_cluster: Cluster) -> None:
+    """/store-shard: a file that is no .safetensors file (the watcher's --ext)."""
     path = write(shared_cluster.ckpt_root / "opaque/step_1/optimizer.pt", random_bytes(3_000_000))
     lines = shared_cluster.store(path)
     assert lines[0] == "Loaded 1 file (2.9 MB) from opaque/step_1 — chunking into 4 shards"
     assert is_done(lines)
 
 
+def run_checked_store(cluster: Cluster, path: Path) -> str:
+    text = placed(CHECKED_STORE, cluster, path) + f"\nprint(store({str(path)!r}))"
+    return subprocess.run(["/usr/bin/python3", "-c", text], env={"PATH": "/usr/bin:/bin"}, text=True,
+                          capture_output=True, timeout=CALL_SECONDS, check=False).stderr
+
+
 def test_a_dead_worker_is_retried_and_given_up_in_the_reference_s_words(make_cluster) -> None:
-    """One try and six retries, after 1, 2, 4, 8, 16 and 32 s; the other shards go on meanwhile."""
+    """/store-shard and "Errors": one try and six retries, after 1, 2, 4, 8, 16 and 32 s; the other
+    shards go on meanwhile. "Check for errors programmatically": the sample says so."""
     cluster = make_cluster()
     path = write(cluster.ckpt_root / "run1/step_100/model.safetensors", model(4))
     cluster.workers[3].kill()
-    lines = cluster.store(path)
+    with ThreadPoolExecutor() as pool:  # both follow the same job
+        checked = pool.submit(run_checked_store, cluster, path)
+        lines = cluster.store(path)
+        assert "RuntimeError: Store failed:\nLoaded 24 tensors" in checked.result()
     retries = [(m["rank"], m["number"], m["wait"]) for m in matches(lines, "retry")]
     expected = [("3", str(n + 1), str(2 ** n)) for n in range(6)]
     assert sorted(set(retries)) == expected
@@ -90,6 +107,7 @@ def test_a_dead_worker_is_retried_and_given_up_in_the_reference_s_words(make_clu
 
 
 def test_errors_of_the_reference(shared_cluster: Cluster, tmp_path: Path) -> None:
+    """"Errors": checkpoint not found, not under ckpt_root."""
     absent = shared_cluster.ckpt_root / "absent/model.safetensors"
     assert shared_cluster.store(absent) == [f"ERROR: checkpoint not found: {absent}"]
     outside = write(tmp_path / "outside/model.safetensors", model(0.1))
@@ -100,6 +118,7 @@ def test_errors_of_the_reference(shared_cluster: Cluster, tmp_path: Path) -> Non
 
 
 def test_a_gather_without_enough_workers_skips_the_merge(make_cluster) -> None:
+    """"Errors": N/M shards failed — skipping merge."""
     cluster = make_cluster()
     path = write(cluster.ckpt_root / "run1/step_100/model.safetensors", model(4))
     assert is_done(cluster.store(path))

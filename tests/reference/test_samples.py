@@ -13,12 +13,7 @@ import harness.reference_page as page
 from harness.binary import GROVE
 from harness.checkpoints import model, write
 from harness.cluster import CALL_SECONDS, Cluster
-
-
-def placed(text: str, cluster: Cluster, path: Path) -> str:
-    """The sample for this cluster and this checkpoint."""
-    return (text.replace(page.HOST, f"localhost:{cluster.api_port}")
-            .replace(page.PATH, str(path)).replace(page.HOME_PATH, str(path)))
+from harness.reference_page import placed
 
 
 def run(command: list[str], **options: object) -> str:

@@ -3,9 +3,11 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 
 import httpx
 
+import harness.reference_page as page
 from harness.binary import GROVE, ROOT
 from harness.lines import is_done
 from harness.waiting import wait_until
@@ -135,25 +137,36 @@ def test_checksum_sync_rereads_what_is_due_once_and_names_damage(make_watched):
     second.wait_for_log("checksum_sync: Done:")
 
 
-def test_the_shim_takes_the_same_flags(make_watched, tmp_path):
-    """`uv` is not packaged for Debian: a stand-in that execs python takes its place."""
+def test_a_stop_is_prompt_however_young_the_process_is(make_watched):
+    watched = make_watched()
+    began = time.monotonic()
+    assert watched.process.terminate() == 0
+    assert time.monotonic() - began < 2, "no connection or timer keeps it"
+
+
+def test_the_shim_samples(make_watched, tmp_path):
+    """"Start the watcher", as the page has it. `uv` is not packaged for Debian: a stand-in that
+    execs python takes its place."""
     watched = make_watched(watch=False)
     uv = tmp_path / "uv"
     uv.write_text('#!/bin/sh\n[ "$1" = run ] && [ "$2" = python ] || exit 64\nshift 2\n'
                   'exec /usr/bin/python3 "$@"\n')
     uv.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin", "GROVE_BINARY": str(GROVE)}
-    command = ["uv", "run", "python", "watcher/watch.py", "--ext", ".pth", "--metrics-port", "0",
-               "--config", str(watched.cluster.config_path)]
-    shim = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-    try:
-        watched.write("a.pth", content=b"anything")
-        watched.wait_stored("a.pth")
-        shim.terminate()
-        assert wait_until(lambda: shim.poll() is not None, "the shim ends") and shim.returncode == 0
-    finally:
-        shim.kill()
-        shim.wait()
-    refused = subprocess.run([*command[:5], "pth"], cwd=ROOT, env=environment, check=False,
-                             capture_output=True)
+    environment = {**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin", "GROVE_BINARY": str(GROVE),
+                   "GROVE_CONFIG": str(watched.cluster.config_path)}
+    plain, with_extensions = [line for line in page.WATCH.splitlines() if line.startswith("uv run")]
+    for number, (sample, name) in enumerate([(plain, "a.safetensors"), (with_extensions, "b.pth")]):
+        shim = subprocess.Popen(["bash", "-c", f"exec {sample} --metrics-port 0"], cwd=ROOT,
+                                env=environment, stderr=subprocess.DEVNULL)
+        try:
+            watched.write(name, seed=number)
+            watched.wait_stored(name)
+            shim.terminate()
+            assert wait_until(lambda: shim.poll() is not None, "the shim ends")
+            assert shim.returncode == 0
+        finally:
+            shim.kill()
+            shim.wait()
+    refused = subprocess.run(["uv", "run", "python", "watcher/watch.py", "--ext", "pth"], cwd=ROOT,
+                             env=environment, check=False, capture_output=True)
     assert refused.returncode == 2
