@@ -13,9 +13,11 @@
 # --user NAME      whom it runs as, and whose ~ is meant (who calls this, also by way of sudo)
 #
 # Needs root, or sudo. Idempotent: a service that would be the same is left alone. The same worker in a
-# tmux session is stopped first.
+# tmux session is stopped first. Prints one line when grove answers; else says why it does not, with
+# status 1, and leaves it to systemd, which tries again.
 set -euo pipefail
 
+readonly ready_seconds=20
 here="$(dirname "$(realpath "${BASH_SOURCE[0]}")")"
 fail() { echo "install_service: $1" >&2; exit "${2:-1}"; }
 original=("$@")
@@ -38,8 +40,9 @@ while (( $# > 0 )); do
 done
 case "$role" in
   worker) [[ "$rank" =~ ^[0-9]+$ ]] || fail "--worker takes a rank, not $rank" 2
-          unit="grove-worker-$rank.service" session="syncps_worker_$rank" ;;
-  api) unit=grove-api.service session=syncps_api ;;
+          unit="grove-worker-$rank.service" session="syncps_worker_$rank"
+          whom=(--worker "$rank" --here) ;;
+  api) unit=grove-api.service session=syncps_api whom=(--api) ;;
   *) fail "--worker N or --api is needed; see --help" 2 ;;
 esac
 (( EUID == 0 )) || exec sudo -- "$(realpath "$0")" "${original[@]}" --user "$user"
@@ -86,6 +89,29 @@ stop_tmux_session() {
   as_user tmux kill-session -t "=$session" 2>/dev/null || true
 }
 
+# What the unit said last of itself. Without a journal, nothing.
+last_words() {
+  journalctl --sync 2>/dev/null || true
+  journalctl --quiet --no-pager --identifier="${unit%.service}" --since="@$1" --lines=1 --output=cat \
+    2>/dev/null | sed 's/^critical //' || true
+}
+
+# A unit counts as active before grove listens, which after a crash may take its disk a while, and between
+# two tries it does not.
+wait_until_it_answers() {
+  local reply="" said="" began="$EPOCHSECONDS" patient_until=$(( SECONDS + ready_seconds ))
+  while true; do
+    reply="$("$here/answers" "${whom[@]}" <<<"$checked" 2>&1)" && return 0
+    if ! systemctl --quiet is-active "$unit"; then
+      said="$(last_words "$began")"
+      fail "${said:-$reply; it ended, see: journalctl -u $unit}"
+    fi
+    (( SECONDS < patient_until )) || break
+    sleep 0.2
+  done
+  fail "$reply; see: journalctl -u $unit; to have it started again: systemctl restart $unit"
+}
+
 scratch="$(mktemp --directory)"
 trap 'rm --recursive --force "$scratch"' EXIT
 mkdir --parents "${installed%/*}"
@@ -99,13 +125,13 @@ value RANK "$rank"
 value PROGRAM "$installed"
 value CONFIG "$config"
 value CONFIG_FOLDER "${config%/*}"
+checked="$(as_user "$installed" config --config "$config" --json)"
 if [[ "$role" == worker ]]; then
   folder="$(as_user "$here/worker_data" --rank "$rank" --grove "$installed" --config "$config" \
             ${data:+--data "$data"})"
   value DATA "$folder"
   read_at_start="$(sha256sum <"$config")"
 else
-  checked="$(as_user "$installed" config --config "$config" --json)"
   { read -r ckpt_root; read -r shards_root; read -r read_at_start; } < <(/usr/bin/python3 -c '
 import json, sys
 config = json.load(sys.stdin)
@@ -124,6 +150,7 @@ fi
 systemd-analyze verify "$scratch/$unit" >&2 || fail "systemd does not take $unit (see above)"
 
 if cmp --silent "$scratch/$unit" "$units/$unit" && systemctl --quiet is-active "$unit"; then
+  wait_until_it_answers
   echo "already running as $unit"
   exit 0
 fi
@@ -132,4 +159,5 @@ cp "$scratch/$unit" "$units/$unit"
 systemctl daemon-reload
 systemctl --quiet enable "$unit"
 systemctl restart "$unit"
+wait_until_it_answers
 echo "started as $unit"

@@ -52,21 +52,20 @@ if [[ -z "$program" ]]; then
   program="$PWD/build/grove"
 fi
 
-# One line for each worker: rank, host, ip, port, by tabs. The first line is the config's own path.
-devices="$("$program" config --json ${config:+--config "$config"} | /usr/bin/python3 -c '
+checked="$("$program" config --json ${config:+--config "$config"})"
+# The config's own path, then one line for each worker: rank, ip, host. The host is free text.
+devices="$(/usr/bin/python3 -c '
 import json, sys
-text = sys.stdin.read()
-if text:  # else grove has said what is wrong
-    config = json.loads(text)
-    print(config["source"])
-    for worker in config["devices_config"]["workers"]:
-        print(worker["rank"], worker["host"], worker["ip"], worker["port"], sep="\t")
-')"
+config = json.load(sys.stdin)
+print(config["source"])
+for worker in config["devices_config"]["workers"]:
+    print(worker["rank"], worker["ip"], "".join(filter(str.isprintable, worker["host"])))
+' <<<"$checked")"
 config="${devices%%$'\n'*}"
-declare -A host_of ip_of port_of
+declare -A host_of ip_of
 ranks=()
-while IFS=$'\t' read -r rank host ip port; do
-  host_of["$rank"]="$host" ip_of["$rank"]="$ip" port_of["$rank"]="$port"
+while read -r rank ip host; do
+  host_of["$rank"]="$host" ip_of["$rank"]="$ip"
   ranks+=("$rank")
 done <<<"${devices#*$'\n'}"
 if [[ "$workers" != all ]]; then
@@ -86,7 +85,11 @@ keep_logs=no
 clean_up() {
   local status=$?
   trap - EXIT
-  for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || true; done
+  # They write to the scratch folder, so they are waited for; bash would announce each.
+  {
+    for job in $(jobs -p); do kill -- "-$job" || true; done
+    wait || true
+  } 2>/dev/null
   for socket in "$scratch"/ssh-*; do
     [[ ! -S "$socket" ]] || ssh -O exit -o ControlPath="$socket" there 2>/dev/null || true
   done
@@ -154,7 +157,7 @@ install_packages() {
 }
 
 send_scripts() {
-  send --delete scripts/keep_running scripts/start_in_tmux scripts/worker_data \
+  send --delete scripts/answers scripts/keep_running scripts/start_in_tmux scripts/worker_data \
     scripts/install_service.sh scripts/systemd .local/lib/grove/
 }
 
@@ -174,32 +177,14 @@ bring_program() {
     step "building there" remote '.local/lib/grove/source/scripts/build --target grove'
 }
 
-# What the API will see: the worker of this rank, at the address that the config gives. A service is
-# "started" before it listens, which after a crash may take its disk a while.
-answers() {
-  /usr/bin/python3 - "$1" "${ip_of[$1]}" "${port_of[$1]}" "$service" <<'PYTHON'
-import http.client, json, sys, time
-rank, ip, port, is_service = sys.argv[1:]
-patient_until = time.monotonic() + (20 if is_service == "yes" else 0)
-while True:
-    try:
-        connection = http.client.HTTPConnection(ip, int(port), timeout=5)
-        connection.request("GET", "/health")
-        found = json.loads(connection.getresponse().read())["rank"]
-        break
-    except ConnectionRefusedError as error:
-        if time.monotonic() < patient_until:
-            time.sleep(0.1)
-            continue
-        reason = error
-    except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
-        reason = error
-    log = f"journalctl -u grove-worker-{rank}" if is_service == "yes" else "its session"
-    sys.exit(f"it was started, but does not answer at {ip}:{port}: {reason}; see {log} there, "
-             "and check ip and port in the config, and its firewall")
-if found != int(rank):
-    sys.exit(f"at {ip}:{port} answers rank {found}; correct ip or port in the config")
-PYTHON
+# What the API will see: the worker of this rank, at the address that the config gives.
+look_for() {
+  local reply
+  reply="$(scripts/answers --worker "$1" <<<"$checked" 2>&1)" || {
+    echo "$reply, though it does on its own machine: check ip and port in the config, and its firewall" >&2
+    return 1
+  }
+  echo "$reply"
 }
 
 start_worker() {
@@ -221,13 +206,13 @@ launch_machine() {
     if [[ -z "$failure" ]]; then
       if step "starting worker $rank" start_worker "$rank"; then
         text="$(tail --lines=1 "$scratch/out.$first")"
-        step "looking for worker $rank" answers "$rank" && outcome="✓" || text="$failure"
+        step "looking for worker $rank" look_for "$rank" && outcome="✓" || text="$failure"
       else
         text="$failure"
       fi
       failure=""
     fi
-    [[ "$outcome" == "✗" ]] || text+=", answers at ${ip_of[$rank]}:${port_of[$rank]}"
+    [[ "$outcome" == "✗" ]] || text+=", answers at $(<"$scratch/out.$first")"
     printf '  %s %s: %s\n' "$outcome" "$(name_of "$rank")" "$text" >"$scratch/result.$rank"
   done
 }
@@ -259,8 +244,7 @@ if [[ "$api" != no ]]; then
   arguments=(--api --program "$program" --config "$config")
   [[ "$api" == yes ]] || arguments+=(--no-watch)
   if "scripts/$script" "${arguments[@]}" >"$scratch/out.api" 2>"$scratch/log.api"; then
-    say "  ✓ API: $(tail --lines=1 "$scratch/out.api"), $("$program" config --config "$config" |
-      sed --quiet 's/^api  *//p')"
+    say "  ✓ API: $(tail --lines=1 "$scratch/out.api"), answers at $(scripts/answers --api <<<"$checked")"
   else
     errors="$scratch/log.api"
     say "  ✗ API: $(reason)"

@@ -1,8 +1,8 @@
 """systemd as the first process of a host of the netlab, with no units but those a test installs.
 
 It must not touch the machine that the tests run on: it is shown none of Debian's own units (udev,
-sysctl, tmpfiles, the journal, …), only empty targets of the names that ours ask for. So what services log is
-lost. Its control groups lie in one of ours, which is removed with it.
+sysctl, tmpfiles, …), only empty targets of the names that ours ask for, and a journal in memory that hears
+nothing of the kernel. Its control groups lie in one of ours, which is removed with it.
 """
 import os
 import shlex
@@ -19,6 +19,11 @@ SYSTEMD = "/lib/systemd/systemd"
 UNITS = Path("/etc/systemd/system")
 TARGETS = ["sysinit", "basic", "network-online", "multi-user", "shutdown", "umount", "network"]
 FIRST_TARGET = "multi-user.target"
+JOURNAL = """mkdir -p /run/systemd/journald.conf.d
+printf '[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\n' >/run/systemd/journald.conf.d/test.conf
+printf '[Unit]\nDefaultDependencies=no\n[Service]\nType=notify\nExecStart=/lib/systemd/systemd-journald\n' \
+  >/run/systemd/system/systemd-journald.service
+"""
 
 
 class BootedHost:
@@ -37,11 +42,13 @@ class BootedHost:
         for name in TARGETS:
             host.run(["sh", "-c", f"printf '[Unit]\\nDescription={name}\\nDefaultDependencies=no\\n' "
                       f">/run/systemd/system/{name}.target"])
+        host.run(["sh", "-ec", JOURNAL])
         inside = ("mount -t cgroup2 cgroup2 /sys/fs/cgroup; mount -t proc proc /proc; "
                   f"exec env container=grove-test SYSTEMD_UNIT_PATH=/run/systemd/system:{UNITS} {SYSTEMD} "
                   f"--system --unit={FIRST_TARGET} --log-target=console --show-status=no")
         outside = (f"echo $$ >{self.group}/cgroup.procs; exec unshare --cgroup --pid --mount --fork "
                    f"--kill-child sh -ec {shlex.quote(inside)}")
+        self.inside: list[str] = []
         self.group.mkdir()
         self.process: Process = host.start("systemd", ["sh", "-ec", outside], log)
         try:
@@ -49,6 +56,7 @@ class BootedHost:
             # Put before a command, this runs it among systemd's processes; systemd knows no others.
             self.inside = ["nsenter", f"--target={init}", "--pid", "--mount", "--cgroup", "--"]
             wait_until(lambda: self.control("is-active", FIRST_TARGET) == "active", "systemd is up")
+            self.control("start", "systemd-journald.service")
         except BaseException:
             self.close()
             raise
@@ -73,6 +81,8 @@ class BootedHost:
         return int(pids[0]) if pids else 0
 
     def close(self) -> None:
+        if self.inside:
+            self.control("stop", "grove-*")  # which takes along what a unit has in /var/tmp
         self.process.kill()
 
         def is_removed() -> bool:

@@ -46,6 +46,7 @@ class SshHosts:
         self.lab = Netlab("coord", *(f"pi-{rank}" for rank in self.ranks))
         try:
             self.coord = self.lab.host("coord")
+            self.coord_prefix: list[str] = []  # put before what is run on coord
             (folder / "coord").mkdir()
             for rank in self.ranks:
                 self._make_worker(rank)
@@ -128,18 +129,34 @@ class SshHosts:
 
     def on_coord(self, *command: str | Path, seconds: float = SECONDS, check: bool = True
                  ) -> subprocess.CompletedProcess:
+        return self.coord.run([*self.coord_prefix, *command], seconds=seconds, check=check,
+                              env=self.coord_environment())
+
+    def coord_environment(self) -> dict[str, str]:
         environment = os.environ | {"HOME": str(self.folder / "coord"), "TMUX_TMPDIR": "/run",
                                     "GROVE_CONFIG": str(self.config_path)}
         environment.pop("TMUX", None)
-        return self.coord.run(command, seconds=seconds, check=check, env=environment)
+        return environment
+
+    def launch_command(self, *options: str | Path, program: Path = GROVE) -> list[str | Path]:
+        """scripts/launch.sh with the program under test instead of one that it builds."""
+        return ["bash", ROOT / "scripts/launch.sh", "--program", program, "--ssh-config",
+                self.folder / "ssh_config", *options]
 
     def launch(self, *options: str | Path, program: Path = GROVE) -> subprocess.CompletedProcess:
-        """scripts/launch.sh with the program under test instead of one that it builds."""
-        done = self.on_coord("bash", ROOT / "scripts/launch.sh", "--program", program, "--ssh-config",
-                             self.folder / "ssh_config", *options, check=False)
+        done = self.on_coord(*self.launch_command(*options, program=program), check=False)
         if kept := re.search(r"in full is in (/tmp/grove-launch\.\w+)$", done.stdout):
             shutil.rmtree(kept[1])
         return done
+
+    def take_api_port(self) -> Process:
+        """Another program has the API's port until it is killed."""
+        other = self.coord.start("another program", [
+            "/usr/bin/python3", "-c", "import socket\n"
+            "listener = socket.create_server(('127.0.0.1', 8000))\nprint('ready', flush=True)\n"
+            "while True: listener.accept()[0].close()"], self.folder / "other_program.log")
+        other.wait_for_log("ready")
+        return other
 
     def grove(self, *arguments: str | Path) -> subprocess.CompletedProcess:
         return self.on_coord(GROVE, *arguments, check=False)

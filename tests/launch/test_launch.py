@@ -2,7 +2,9 @@
 import contextlib
 import os
 import pty
+import re
 import signal
+import subprocess
 import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,7 +38,7 @@ def test_a_whole_cluster_is_launched_and_left_alone_when_launched_again(
     assert done.returncode == 0, done.stdout + done.stderr
     assert lines_of(done) == [
         *(f"  ✓ rank {rank} (pi-{rank}): started, answers at {hosts.worker(rank).address}:500{rank}"
-          for rank in hosts.ranks), "  ✓ API: started, 127.0.0.1:8000"]
+          for rank in hosts.ranks), "  ✓ API: started, answers at 127.0.0.1:8000"]
     for rank in hosts.ranks:
         assert hosts.sessions(hosts.worker(rank)) == {f"syncps_worker_{rank}"}
     assert hosts.sessions(hosts.coord) == {"syncps_api"}
@@ -44,6 +46,9 @@ def test_a_whole_cluster_is_launched_and_left_alone_when_launched_again(
     checkpoint = hosts.ckpt_root / "run1/step_100/model.safetensors"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(model(2))
+    # The watcher was launched too: nobody has to ask.
+    wait_until(lambda: "run1/step_100/model.safetensors" in hosts.grove("ls").stdout,
+               "the watcher stores a new checkpoint")
     stored = hosts.grove("store", "--ckpt-path", checkpoint)
     assert stored.stdout.splitlines()[-1] == "Done: 8/8 sends (2x replicated) → run1/step_100"
 
@@ -83,10 +88,14 @@ def test_a_killed_worker_comes_back_and_its_log_is_in_its_session(
     assert hosts.launch("--workers", "1").returncode == 0
     first = hosts.worker_pid(1)
     os.kill(first, signal.SIGKILL)
-    second = wait_until(lambda: (pid := hosts.worker_pid(1)) != first and
-                        Path(f"/proc/{pid}/comm").read_text() == "grove\n" and pid,
-                        "the worker runs again")
-    assert second != first
+
+    def runs_again() -> bool:
+        with contextlib.suppress(FileNotFoundError):  # what waits to start it again comes and goes
+            pid = hosts.worker_pid(1)
+            return pid != first and Path(f"/proc/{pid}/comm").read_text() == "grove\n"
+        return False
+
+    wait_until(runs_again, "the worker runs again")
 
     # The reference's own line, from a terminal; the user's ssh_config says RequestTTY.
     ours, theirs = pty.openpty()
@@ -127,16 +136,89 @@ def test_hosts_that_fail_are_named_with_their_reasons(make_hosts: Callable[..., 
         f"root@{hosts.worker(2).address}: Permission denied (publickey).",
         "  ✗ rank 3 (pi-3): sending scripts failed: bash: line 1: rsync: command not found",
         f"  ✓ rank 4 (pi-4): started, answers at {hosts.worker(4).address}:5004",
-        "  ✓ API: started, 127.0.0.1:8000"]
+        "  ✓ API: started, answers at 127.0.0.1:8000"]
     assert done.stdout.splitlines()[-1].startswith("3 failed; ")
 
 
 def test_api_only(make_hosts: Callable[..., SshHosts]) -> None:
     hosts = make_hosts(workers=1)
     done = hosts.launch("--api-only")
-    assert (done.returncode, lines_of(done)) == (0, ["  ✓ API: started, 127.0.0.1:8000"]), done.stderr
+    assert (done.returncode, lines_of(done)) == (0, ["  ✓ API: started, answers at 127.0.0.1:8000"]), done.stderr
     assert hosts.sessions(hosts.worker(1)) == set()
-    assert hosts.api_pid()
+    # A process without a watcher shows nothing of one.
+    metrics = hosts.on_coord("curl", "--silent", "http://127.0.0.1:8000/metrics/").stdout
+    assert "smoltorrent_store_operations_total" in metrics and "smoltorrent_watcher_" not in metrics
+
+
+def test_a_session_whose_grove_ends_again_and_again_is_no_running_one(
+        make_hosts: Callable[..., SshHosts]) -> None:
+    hosts = make_hosts(workers=1)
+    other = hosts.take_api_port()
+    for _ in range(2):
+        done = hosts.launch("--api-only")
+        assert (done.returncode, lines_of(done)) == (1, [
+            "  ✗ API: start_in_tmux: cannot listen on 127.0.0.1:8000: the port is in use; stop the other "
+            "program or choose another port"])
+    other.kill()
+    # By now it may have got the port by itself.
+    assert re.fullmatch(r"  ✓ API: (started again|already running), answers at 127.0.0.1:8000",
+                        *lines_of(hosts.launch("--api-only")))
+
+
+def test_a_worker_that_runs_but_does_not_answer_is_not_called_running(
+        make_hosts: Callable[..., SshHosts]) -> None:
+    hosts = make_hosts(workers=1)
+    assert hosts.launch("--workers", "1").returncode == 0
+    script = hosts.home(1) / ".local/lib/grove/start_in_tmux"
+    script.write_text(script.read_text().replace("ready_seconds=20", "ready_seconds=1"))
+    pid = hosts.worker_pid(1)
+    os.kill(pid, signal.SIGSTOP)
+    done = hosts.worker(1).run(
+        ["env", "--chdir=/root", "HOME=/root", ".local/lib/grove/start_in_tmux", "--worker", "1", "--program",
+         ".local/lib/grove/sent/grove", "--config", ".config/grove/config.yaml"], check=False)
+    os.kill(pid, signal.SIGCONT)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        1, "", "start_in_tmux: worker 1 does not answer at 127.0.0.1:5001: timed out; see: tmux attach -t "
+        "syncps_worker_1; to have it started again: tmux kill-session -t syncps_worker_1\n")
+
+
+def test_missing_packages_are_installed_before_anything_needs_them(
+        make_hosts: Callable[..., SshHosts]) -> None:
+    """rsync is missing on both hosts; one of them cannot get it."""
+    hosts = make_hosts(workers=2)
+    for rank in hosts.ranks:
+        hosts.stand_in(rank, "dpkg-query", '[[ "${@: -1}" == rsync && ! -e /opt/standins/installed ]] || '
+                       "echo installed")
+        hosts.stand_in(rank, "rsync", '[[ ! -e /opt/standins/installed ]] || exec /usr/bin/rsync "$@"; '
+                       "echo 'rsync: command not found' >&2; exit 127")
+    hosts.stand_in(1, "apt-get", 'echo "$*" >>/opt/standins/asked; '
+                   '[[ "$*" != *install* ]] || touch /opt/standins/installed')
+    hosts.stand_in(2, "apt-get", '[[ "$*" != *install* ]] || '
+                   "{ echo 'E: Unable to locate package rsync' >&2; exit 100; }")
+    done = hosts.launch("--workers", "1,2")
+    assert done.returncode == 1
+    assert lines_of(done) == [
+        f"  ✓ rank 1 (pi-1): started, answers at {hosts.worker(1).address}:5001",
+        "  ✗ rank 2 (pi-2): installing packages failed: E: Unable to locate package rsync"]
+    assert (hosts.standins[1] / "asked").read_text().splitlines() == [
+        "--quiet=2 update", "--quiet=2 install --yes --no-install-recommends rsync"]
+
+
+def test_an_interrupted_launch_leaves_nothing_behind_here(make_hosts: Callable[..., SshHosts]) -> None:
+    hosts = make_hosts(workers=1)
+    hosts.stand_in(1, "uname", "touch /opt/standins/asked; exec sleep 100")
+    launch = hosts.coord.popen(hosts.launch_command(), env=hosts.coord_environment(),
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               start_new_session=True)
+    wait_until((hosts.standins[1] / "asked").exists, "the launch is under way")
+    [scratch] = {found[0] for pid in hosts.coord.processes()
+                 if (found := re.search("/tmp/grove-launch[.][A-Za-z0-9]+",
+                                        Path(f"/proc/{pid}/cmdline").read_text()))}
+    assert Path(scratch).exists()
+    os.killpg(launch.pid, signal.SIGINT)  # as Ctrl-C does
+    assert (launch.communicate(timeout=10)[0], launch.returncode) == ("  … rank 1 (pi-1): connecting\n", 130)
+    wait_until(lambda: not hosts.coord.processes(), "no process of it is left")
+    assert not Path(scratch).exists()
 
 
 def test_another_architecture_gets_the_source_and_builds_it(make_hosts: Callable[..., SshHosts]) -> None:

@@ -1,8 +1,8 @@
 """scripts/install_service.sh: the units it writes, as systemd reads them (issue 4).
 
 The machine is a namespace with a /etc/systemd of its own. What is asked of systemd is seen by a stand-in
-for `systemctl` that notes it; what comes of it, by a real systemd that runs the units in that namespace.
-`systemd-analyze` is always the real one.
+for `systemctl` that notes it and runs the program once; what comes of it, by a real systemd that runs the
+units in that namespace. `systemd-analyze` is always the real one.
 """
 import os
 import re
@@ -19,13 +19,16 @@ from harness.netlab import Host, Netlab
 from harness.ssh_hosts import SshHosts, lines_of
 from harness.waiting import wait_until
 
-# Is active: what was started and not stopped since.
 SYSTEMCTL = """#!/bin/bash
 echo "$*" >>{folder}/asked
+unit="${{@: -1}}"
+pid="$(cat "{folder}/pids/$unit" 2>/dev/null)"
 case "$*" in
-  *is-active*) test -e "{folder}/active/${{@: -1}}" ;;
-  restart*) touch "{folder}/active/${{@: -1}}" ;;
-  *disable*) rm --force "{folder}/active/${{@: -1}}" ;;
+  *is-active*) kill -0 "$pid" 2>/dev/null ;;
+  restart*|*disable*) [[ -z "$pid" ]] || kill "$pid" ;;&
+  restart*) while [[ -n "$pid" && -e "/proc/$pid" ]]; do sleep 0.01; done
+            setsid $(sed --quiet 's/^ExecStart=//p' "{units}/$unit") >>{folder}/log 2>&1 </dev/null &
+            echo $! >"{folder}/pids/$unit" ;;
 esac
 """
 
@@ -34,9 +37,9 @@ class Machine:
     def __init__(self, folder: Path, host: Host):
         self.folder, self.host = folder, host
         self.home = folder / "root"
-        for name in ("units", "lib", "bin", "active", "root/.config/grove"):
+        for name in ("units", "lib", "bin", "pids", "root/.config/grove"):
             (folder / name).mkdir(parents=True)
-        (folder / "bin/systemctl").write_text(SYSTEMCTL.format(folder=folder))
+        (folder / "bin/systemctl").write_text(SYSTEMCTL.format(folder=folder, units=UNITS))
         (folder / "bin/systemctl").chmod(0o755)
         self.config = self.home / ".config/grove/config.yaml"
         self.write_config("")
@@ -111,20 +114,36 @@ def test_the_api_becomes_a_service(machine: Machine) -> None:
 
 
 @pytest.fixture
-def booted(tmp_path: Path) -> Iterator[tuple[SshHosts, BootedHost]]:
-    """A host to launch a worker on, with a systemd that runs."""
+def hosts(tmp_path: Path) -> Iterator[SshHosts]:
     require_grove()
-    hosts = SshHosts(tmp_path / "hosts", workers=1)
-    try:
-        machine = BootedHost(hosts.worker(1), tmp_path / "systemd.log")
-        try:
-            hosts.sshds[1].terminate()
-            hosts.start_sshd(1, machine.inside)
-            yield hosts, machine
-        finally:
-            machine.close()
-    finally:
-        hosts.close()
+    made = SshHosts(tmp_path / "hosts", workers=1)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def booted_worker(hosts: SshHosts, tmp_path: Path) -> Iterator[BootedHost]:
+    """The host to launch a worker on has a systemd that runs."""
+    machine = BootedHost(hosts.worker(1), tmp_path / "systemd.log")
+    hosts.sshds[1].terminate()
+    hosts.start_sshd(1, machine.inside)
+    yield machine
+    machine.close()
+
+
+@pytest.fixture
+def booted_coord(hosts: SshHosts, tmp_path: Path) -> Iterator[BootedHost]:
+    """The machine that launches has a systemd that runs."""
+    machine = BootedHost(hosts.coord, tmp_path / "systemd.log")
+    hosts.coord_prefix = machine.inside
+    yield machine
+    machine.close()
+
+
+def start_again_at_once(machine: BootedHost, unit: str) -> None:
+    """Tests have no 5 s for each new start."""
+    machine.host.run(["sh", "-ec", f"mkdir {UNITS}/{unit}.d; "
+                      f"printf '[Service]\\nRestartSec=100ms\\n' >{UNITS}/{unit}.d/quick.conf"])
 
 
 def can_write(pid: int, folder: str) -> bool:
@@ -136,17 +155,18 @@ def can_write(pid: int, folder: str) -> bool:
     return probe.returncode == 0
 
 
-def test_a_launched_service_runs_confined_and_comes_back(booted: tuple[SshHosts, BootedHost]) -> None:
-    hosts, machine = booted
-    unit, address = "grove-worker-1.service", hosts.worker(1).address
+def test_a_launched_service_runs_confined_and_comes_back(hosts: SshHosts, booted_worker: BootedHost) -> None:
+    machine, unit, address = booted_worker, "grove-worker-1.service", hosts.worker(1).address
     disk = hosts.home(1) / "disk"
     disk.mkdir()
-    # Tests have no 5 s for each new start.
-    machine.host.run(["sh", "-ec", f"mkdir {UNITS}/{unit}.d; "
-                      f"printf '[Service]\\nRestartSec=100ms\\n' >{UNITS}/{unit}.d/quick.conf"])
-    done = hosts.launch("--service", "--workers", "1", "--data", "/root/disk")
+    start_again_at_once(machine, unit)
+    # It was a session before, whose disk the service takes over.
+    assert hosts.launch("--workers", "1", "--data", "/root/disk").returncode == 0
+    assert hosts.sessions(hosts.worker(1)) == {"syncps_worker_1"}
+    done = hosts.launch("--service", "--workers", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert lines_of(done) == [f"  ✓ rank 1 (pi-1): started as {unit}, answers at {address}:5001"]
+    assert hosts.sessions(hosts.worker(1)) == set()
     again = hosts.launch("--service", "--workers", "1")
     assert lines_of(again) == [f"  ✓ rank 1 (pi-1): already running as {unit}, answers at {address}:5001"]
 
@@ -176,6 +196,40 @@ def test_a_launched_service_runs_confined_and_comes_back(booted: tuple[SshHosts,
     session = hosts.launch("--workers", "1")
     assert session.returncode == 1
     assert f"{unit} is installed here: use scripts/launch.sh --service" in session.stdout
+
+
+def test_the_launched_api_runs_confined_and_says_when_it_cannot(hosts: SshHosts,
+                                                                booted_coord: BootedHost) -> None:
+    machine, unit, command = booted_coord, "grove-api.service", ("--service", "--api-only")
+    start_again_at_once(machine, unit)
+    assert hosts.launch("--api-only").returncode == 0
+    done = hosts.launch(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lines_of(done) == [f"  ✓ API: started as {unit}, answers at 127.0.0.1:8000"]
+    assert hosts.sessions(hosts.coord) == set()
+    pid = machine.main_pid(unit)
+    assert lines_of(hosts.launch(*command)) == [f"  ✓ API: already running as {unit}, answers at 127.0.0.1:8000"]
+    assert machine.main_pid(unit) == pid
+
+    # It writes to checkpoints and shards alone, and sees nothing beside them.
+    for folder in ("/", "/etc", "/usr", "/var", hosts.folder):
+        assert not can_write(pid, folder), folder
+    for folder in (hosts.ckpt_root, hosts.ckpt_root.with_name("shards")):
+        assert can_write(pid, folder), folder
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: machine.main_pid(unit) not in (0, pid), "it runs again", 15)
+
+    # Its port is taken while it is away.
+    machine.control("stop", unit)
+    other = hosts.take_api_port()
+    for _ in range(2):  # between its tries it is no running one
+        failed = hosts.launch(*command)
+        assert (failed.returncode, lines_of(failed)) == (1, [
+            "  ✗ API: install_service: cannot listen on 127.0.0.1:8000: the port is in use; stop the other "
+            "program or choose another port"])
+    other.kill()
+    wait_until(lambda: machine.control("is-active", unit) == "active", "it gets the port by itself", 15)
+    assert hosts.launch(*command).returncode == 0
 
 
 @pytest.mark.parametrize("role", [["--worker", "1"], ["--api"]])
