@@ -1,6 +1,9 @@
 // grove discover: the workers that answer on this network, as a table or as JSON.
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -22,6 +25,20 @@ Awaitable<void> fetch(Endpoint endpoint, double timeout_s, Result<std::string>& 
   reply = co_await api.get(fmt::format("/discover?timeout={}", timeout_s), limit);
 }
 
+bool is_row(nlohmann::json const& row) {
+  if (!row.is_object()) return false;
+  auto const is_number = [&](char const* field, std::uint64_t max) {
+    auto const found = row.find(field);
+    return found != row.end() && found->is_number_unsigned() && found->get<std::uint64_t>() <= max;
+  };
+  auto const is_text = [&](char const* field) {
+    auto const found = row.find(field);
+    return found != row.end() && found->is_string();
+  };
+  return is_text("ip") && is_text("hostname") && is_number("port", 65535) &&
+         is_number("rank", std::numeric_limits<std::uint32_t>::max());
+}
+
 void print_table(nlohmann::json const& workers) {
   if (workers.empty()) {
     fmt::print(stderr,
@@ -32,9 +49,9 @@ void print_table(nlohmann::json const& workers) {
   fmt::print("{:>4}  {:<24} {}\n", "RANK", "HOST", "ADDRESS");
   for (auto const& worker : workers) {
     auto const address =
-        join_host_port(worker.value("ip", std::string()), worker.value<std::uint16_t>("port", 0));
-    fmt::print("{:>4}  {:<24} {}\n", worker.value("rank", 0u),
-               worker.value("hostname", std::string()), address);
+        join_host_port(worker["ip"].get<std::string>(), worker["port"].get<std::uint16_t>());
+    fmt::print("{:>4}  {:<24} {}\n", worker["rank"].get<std::uint32_t>(),
+               printable(worker["hostname"].get<std::string>()), printable(address));
   }
 }
 
@@ -56,7 +73,10 @@ int run_discover(ConfigPath const& config, DiscoverOptions const& options) {
     return EXIT_FAILURE;
   }
   auto const document = nlohmann::json::parse(reply.value(), nullptr, false);
-  if (!document.is_object() || !document.contains("workers") || !document["workers"].is_array()) {
+  bool const is_answer =
+      document.is_object() && document.contains("workers") && document["workers"].is_array() &&
+      std::all_of(document["workers"].begin(), document["workers"].end(), is_row);
+  if (!is_answer) {
     fmt::print(stderr, "ERROR: /discover did not answer with a list of workers\n");
     return EXIT_FAILURE;
   }

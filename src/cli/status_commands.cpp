@@ -59,7 +59,7 @@ std::vector<json> fetch(ConfigPath const& config, std::vector<std::string> targe
 std::string text_of(json const& row, char const* field) {
   auto const found = row.find(field);
   if (found == row.end() || found->is_null()) return "-";
-  return found->is_string() ? found->get<std::string>() : found->dump();
+  return printable(found->is_string() ? found->get<std::string>() : found->dump());
 }
 
 std::string size_of(json const& row, char const* field, double unit, char const* name) {

@@ -48,6 +48,24 @@ bool is_on_loopback(DeviceConfig const& device) {
   return !error && address.is_loopback();
 }
 
+// Those that answer where the config has them are not elsewhere any more.
+void forget_the_returned(Services& services, Config const& config,
+                         std::vector<Absence> const& absent) {
+  std::erase_if(services.neighbours.moved, [&](auto const& entry) {
+    auto const& [rank, place] = entry;
+    for (std::size_t index = 0; index < config.workers.size(); ++index) {
+      auto const& device = config.workers[index];
+      if (device.rank != rank) continue;
+      bool const is_there = device.ip == place.ip && device.port == place.port;
+      bool const answers = std::none_of(absent.begin(), absent.end(), [index](Absence const& a) {
+        return a.worker_index == index;
+      });
+      return answers && !is_there;
+    }
+    return true;
+  });
+}
+
 std::vector<FoundWorker const*> matches(DeviceConfig const& device,
                                         std::vector<FoundWorker> const& found) {
   std::vector<FoundWorker const*> all;
@@ -57,26 +75,37 @@ std::vector<FoundWorker const*> matches(DeviceConfig const& device,
   return all;
 }
 
+void tell_trouble(Services& services, Error const& trouble) {
+  if (!services.neighbours.is_news(trouble.message)) return;
+  spdlog::warn("cannot look for workers that moved: {}", trouble.message);
+}
+
+Awaitable<void> ask_remembered(Services& services, DeviceConfig device,
+                               std::vector<FoundWorker>& there) {
+  WorkerClient client(services.http, address_of(device), no_job);
+  auto const health = co_await client.health();
+  if (health.has_error() || health.value().host != device.host) co_return;
+  there.push_back({.ip = device.ip,
+                   .port = device.port,
+                   .rank = device.rank,
+                   .host = device.host,
+                   .id = health.value().id});
+}
+
 // What earlier look-ups found, where it still holds.
 Awaitable<std::vector<FoundWorker>> ask_remembered(Services& services, Config const& config,
                                                    std::vector<Absence> const& absent) {
   std::vector<FoundWorker> there;
+  std::vector<Awaitable<void>> calls;
   for (auto const& absence : absent) {
-    auto const& device = config.workers[absence.worker_index];
+    auto device = config.workers[absence.worker_index];
     auto const known = services.neighbours.moved.find(device.rank);
     if (known == services.neighbours.moved.end()) continue;
-    DeviceConfig moved = device;
-    moved.ip = known->second.ip;
-    moved.port = known->second.port;
-    WorkerClient client(services.http, address_of(moved), no_job);
-    auto const health = co_await client.health();
-    if (health.has_error() || health.value().host != device.host) continue;
-    there.push_back({.ip = moved.ip,
-                     .port = moved.port,
-                     .rank = moved.rank,
-                     .host = moved.host,
-                     .id = health.value().id});
+    device.ip = known->second.ip;
+    device.port = known->second.port;
+    calls.push_back(ask_remembered(services, std::move(device), there));
   }
+  co_await run_all(std::move(calls));
   co_return there;
 }
 
@@ -84,7 +113,7 @@ Awaitable<std::vector<FoundWorker>> scan_for(Services& services, Config const& c
                                              std::vector<Absence> const& absent) {
   auto mdns = services.neighbours.mdns();
   if (mdns.has_error()) {
-    spdlog::warn("cannot look for workers that moved: {}", mdns.error().message);
+    tell_trouble(services, mdns.error());
     co_return std::vector<FoundWorker>();
   }
   ScanOptions options;
@@ -103,7 +132,7 @@ Awaitable<std::vector<FoundWorker>> scan_for(Services& services, Config const& c
   };
   auto found = co_await find_workers(services, *mdns.value(), std::move(options));
   if (found.has_error()) {
-    if (found.error().kind != ErrorKind::cancelled) spdlog::warn("{}", found.error().message);
+    if (found.error().kind != ErrorKind::cancelled) tell_trouble(services, found.error());
     co_return std::vector<FoundWorker>();
   }
   co_return std::move(found).value();
@@ -115,6 +144,7 @@ Awaitable<void> follow_moved_workers(Services& services, Config& config, LookUp 
                                      std::function<void(std::string)> on_line) {
   if (look_up == LookUp::remembered && services.neighbours.moved.empty()) co_return;
   auto absent = co_await find_absent(services, config);
+  forget_the_returned(services, config, absent);
   std::erase_if(absent, [&](Absence const& absence) {
     return is_on_loopback(config.workers[absence.worker_index]);
   });
@@ -132,6 +162,7 @@ Awaitable<void> follow_moved_workers(Services& services, Config& config, LookUp 
       continue;
     }
     auto const& worker = *candidates.front();
+    if (worker.ip == device.ip && worker.port == device.port) continue;  // it is back
     on_line(lines::worker_moved(device.rank, absence.error.message, worker.ip, worker.port));
     services.neighbours.moved[device.rank] = {.ip = worker.ip, .port = worker.port};
     device.ip = worker.ip;

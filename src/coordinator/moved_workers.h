@@ -1,7 +1,8 @@
 // Addresses in config.yaml are hints: DHCP deals them anew. A worker that does not answer at its
 // address as its rank is looked for by mDNS before a job gives it up.
 // Only the worker that has the rank and the name of the config is taken, and only where it is the
-// only one: a network may have a second cluster. Addresses on the loopback are not looked up:
+// only one that announces itself within limits::discovery_settle of the first: a network may have a
+// second cluster. Addresses on the loopback are not looked up:
 // nothing there moves, and whoever announces the same name on the network is somebody else.
 // Threads: the coordinator's executor.
 #pragma once

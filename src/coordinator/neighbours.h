@@ -34,10 +34,14 @@ class Neighbours {
   };
   std::map<Rank, Place> moved;
 
+  // Whether this trouble of looking is another than the last that was told; each job meets it.
+  bool is_news(std::string const& trouble) { return std::exchange(told_, trouble) != trouble; }
+
  private:
   asio::any_io_executor executor_;
   std::uint16_t port_;
   std::unique_ptr<Mdns> mdns_;
+  std::string told_;
 };
 
 }  // namespace grove

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/limits.h"
+#include "format/text.h"
 
 namespace grove {
 namespace {
@@ -104,6 +105,10 @@ Json address_object(WorkerAddress const& address) {
           {"host", address.endpoint.host},
           {"port", address.endpoint.port},
           {"name", address.endpoint.name}};
+}
+
+bool is_name(std::string_view text) {
+  return text.size() <= limits::name_bytes_max && is_plain_text(text);
 }
 
 bool is_worker_id(std::string_view id) {
@@ -239,6 +244,9 @@ Result<WorkerHealth> parse_health(std::string_view json) {
   TRY(health.reserved_bytes, fields.count("reserved_bytes"));
   TRY(health.inventory, fields.text("inventory"));
   if (!is_worker_id(health.id)) return wrong_field("id", "32 lower-case hex digits");
+  // Both are shown to people.
+  if (!is_name(health.host)) return wrong_field("host", "plain text of at most 255 bytes");
+  if (!is_name(health.version)) return wrong_field("version", "plain text of at most 255 bytes");
   health.rank = Rank{static_cast<std::uint32_t>(rank)};
   health.format = static_cast<std::uint32_t>(format);
   return health;

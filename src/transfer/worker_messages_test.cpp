@@ -47,6 +47,19 @@ TEST(WorkerMessages, HealthSurvivesTheWay) {
   EXPECT_EQ(parsed.inventory, health.inventory);
 }
 
+TEST(WorkerMessages, RefusesANameThatWouldSteerATerminal) {
+  WorkerHealth health;
+  health.id = std::string(32, 'a');
+  health.host = std::string(255, 'h');
+  EXPECT_TRUE(parse_health(serialize_health(health)).has_value());
+  for (auto const* host : {"pi\n   1  other", "pi\x1b[2J", "pi\x07"}) {
+    health.host = host;
+    EXPECT_EQ(parse_health(serialize_health(health)).error().kind, ErrorKind::invalid) << host;
+  }
+  health.host = std::string(256, 'h');
+  EXPECT_EQ(parse_health(serialize_health(health)).error().kind, ErrorKind::invalid);
+}
+
 TEST(WorkerMessages, RefusesTheHealthOfAStranger) {
   EXPECT_EQ(parse_health("<html>").error().kind, ErrorKind::invalid);
   EXPECT_EQ(parse_health("[]").error().kind, ErrorKind::invalid);

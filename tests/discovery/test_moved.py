@@ -60,6 +60,22 @@ def move(cluster, rank: int, address: str) -> None:
                                     f"addr add {address}/24 dev eth0")
 
 
+def test_a_worker_that_comes_back_where_it_was_has_not_moved(make_lab_cluster):
+    cluster = make_lab_cluster(2)
+    cluster.write_config()
+    workers = {rank: cluster.start_worker(rank) for rank in cluster.ranks}
+    cluster.start_coordinator()
+    path = write(cluster.ckpt_root / "run" / "step_1" / "model.safetensors", model(1))
+    workers[2].kill()
+    lines = []
+    for line in cluster.follow("store-shard", path):
+        if "↻ rank 2 failed" in line and len(workers) == 2:
+            workers[3] = cluster.start_worker(2)
+        lines.append(line)
+    assert lines[-1].startswith("Done: 4/4"), lines
+    assert not moved_lines(lines)
+
+
 def bytes_received(cluster) -> int:
     interfaces = cluster.coordinator.run(["cat", "/proc/net/dev"]).stdout
     return int(interfaces.split("eth0:")[1].split()[0])
