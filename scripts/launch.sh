@@ -52,6 +52,7 @@ if [[ -z "$program" ]]; then
   program="$PWD/build/grove"
 fi
 
+[[ -x "$program" ]] || fail "$program is not there, or is no program; give another --program" 2
 checked="$("$program" config --json ${config:+--config "$config"})"
 # The config's own path, then one line for each worker: rank, ip, host. The host is free text.
 devices="$(/usr/bin/python3 -c '
@@ -85,13 +86,11 @@ keep_logs=no
 clean_up() {
   local status=$?
   trap - EXIT
-  # They write to the scratch folder, so they are waited for; bash would announce each.
-  {
-    for job in $(jobs -p); do kill -- "-$job" || true; done
-    wait || true
-  } 2>/dev/null
+  exec 2>/dev/null  # bash announces every job that is killed
+  for job in $(jobs -p); do kill -- "-$job" || true; done
+  wait || true  # they write to the scratch folder
   for socket in "$scratch"/ssh-*; do
-    [[ ! -S "$socket" ]] || ssh -O exit -o ControlPath="$socket" there 2>/dev/null || true
+    [[ ! -S "$socket" ]] || ssh -O exit -o ControlPath="$socket" there || true
   done
   [[ "$keep_logs" == yes ]] || rm --recursive --force "$scratch"
   exit "$status"

@@ -90,10 +90,10 @@ class SshHosts:
         host.run(["sh", "-ec", "mkdir -p /run/sshd /run/opt/standins; "
                   "sed 's/^root:[^:]*/root:*/' /etc/shadow >/run/shadow; "
                   "mount --bind /run/shadow /etc/shadow; "
-                  f"mount --bind {self.standins[rank]} /run/opt/standins; "
+                  f"mount --bind '{self.standins[rank]}' /run/opt/standins; "
                   "mount --rbind /run/opt /opt; "
-                  f"mount --bind {self.folder}/pi-{rank}/root /root; "
-                  f"mount --bind {self.folder}/pi-{rank}/tmp /tmp"])
+                  f"mount --bind '{self.folder}/pi-{rank}/root' /root; "
+                  f"mount --bind '{self.folder}/pi-{rank}/tmp' /tmp"])
         self.start_sshd(rank)
 
     def start_sshd(self, rank: int, prefix: Sequence[str] = ()) -> None:
@@ -110,8 +110,8 @@ class SshHosts:
         hosts = "".join(f"Host pi-{rank}\n  HostName {self.worker(rank).address}\n"
                         for rank in self.ranks)
         (self.folder / "ssh_config").write_text(
-            f"{hosts}Host *\n  User root\n  IdentityFile {self.folder}/user_key\n"
-            f"  IdentitiesOnly yes\n  UserKnownHostsFile {self.folder}/known_hosts\n"
+            f"{hosts}Host *\n  User root\n  IdentityFile \"{self.folder}/user_key\"\n"
+            f"  IdentitiesOnly yes\n  UserKnownHostsFile \"{self.folder}/known_hosts\"\n"
             "  GlobalKnownHostsFile none\n  StrictHostKeyChecking yes\n  RequestTTY yes\n")
 
     def stand_in(self, rank: int, name: str, script: str) -> None:

@@ -1,8 +1,13 @@
-"""scripts/launch.sh against real sshds: each worker is a host of its own (issue 4)."""
+"""scripts/launch.sh against real sshds: each worker is a host of its own (issue 4).
+
+The reference's paragraph "Start the cluster": its three commands run as they stand there, with the program
+under test and the hosts' ssh configuration added.
+"""
 import contextlib
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import termios
@@ -13,8 +18,13 @@ import pytest
 
 from harness.binary import GROVE, ROOT, require_grove
 from harness.checkpoints import model
+from harness.reference_page import LAUNCH
 from harness.ssh_hosts import SshHosts, generate_key, lines_of
 from harness.waiting import wait_until
+
+# What follows `bash scripts/launch.sh` in each of the page's commands.
+ALL, API_ONLY, WORKERS_1_3 = (shlex.split(line)[2:] for line in LAUNCH.splitlines()
+                              if line.startswith("bash scripts/launch.sh"))
 
 
 @pytest.fixture
@@ -23,7 +33,7 @@ def make_hosts(tmp_path: Path) -> Iterator[Callable[..., SshHosts]]:
     made: list[SshHosts] = []
 
     def make(**options: object) -> SshHosts:
-        made.append(SshHosts(tmp_path / f"hosts_{len(made)}", **options))
+        made.append(SshHosts(tmp_path / f"hosts {len(made)}", **options))  # paths have a space
         return made[-1]
 
     yield make
@@ -34,7 +44,7 @@ def make_hosts(tmp_path: Path) -> Iterator[Callable[..., SshHosts]]:
 def test_a_whole_cluster_is_launched_and_left_alone_when_launched_again(
         make_hosts: Callable[..., SshHosts]) -> None:
     hosts = make_hosts()
-    done = hosts.launch()
+    done = hosts.launch(*ALL)
     assert done.returncode == 0, done.stdout + done.stderr
     assert lines_of(done) == [
         *(f"  ✓ rank {rank} (pi-{rank}): started, answers at {hosts.worker(rank).address}:500{rank}"
@@ -72,7 +82,7 @@ def test_a_whole_cluster_is_launched_and_left_alone_when_launched_again(
 
 def test_only_the_named_workers_are_started(make_hosts: Callable[..., SshHosts]) -> None:
     hosts = make_hosts(workers=3)
-    done = hosts.launch("--workers", "1,3")
+    done = hosts.launch(*WORKERS_1_3)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line.split(":")[0] for line in lines_of(done)] == ["  ✓ rank 1 (pi-1)", "  ✓ rank 3 (pi-3)"]
     assert hosts.sessions(hosts.worker(2)) == set()
@@ -142,7 +152,7 @@ def test_hosts_that_fail_are_named_with_their_reasons(make_hosts: Callable[..., 
 
 def test_api_only(make_hosts: Callable[..., SshHosts]) -> None:
     hosts = make_hosts(workers=1)
-    done = hosts.launch("--api-only")
+    done = hosts.launch(*API_ONLY)
     assert (done.returncode, lines_of(done)) == (0, ["  ✓ API: started, answers at 127.0.0.1:8000"]), done.stderr
     assert hosts.sessions(hosts.worker(1)) == set()
     # A process without a watcher shows nothing of one.
@@ -180,6 +190,23 @@ def test_a_worker_that_runs_but_does_not_answer_is_not_called_running(
     assert (done.returncode, done.stdout, done.stderr) == (
         1, "", "start_in_tmux: worker 1 does not answer at 127.0.0.1:5001: timed out; see: tmux attach -t "
         "syncps_worker_1; to have it started again: tmux kill-session -t syncps_worker_1\n")
+
+
+def test_a_worker_that_only_its_own_machine_reaches_is_named(make_hosts: Callable[..., SshHosts]) -> None:
+    """The address is ssh's here, since `host` is no name: an IPv6 one, where workers do not listen."""
+    hosts = make_hosts(workers=1)
+    hosts.coord.ip("addr add fd77::1/64 dev eth0 nodad")
+    hosts.worker(1).ip("addr add fd77::2/64 dev eth0 nodad")
+    with (hosts.folder / "known_hosts").open("a") as known:
+        known.write("fd77::2 " + (hosts.home(1) / ".sshd/host_key.pub").read_text())
+    hosts.write_config(devices_config={"workers": [
+        {"host": "the one in the attic", "ip": "fd77::2", "rank": 1, "port": 5001}]})
+    done = hosts.launch("--workers", "1")
+    assert done.returncode == 1
+    assert lines_of(done) == [
+        "  ✗ rank 1 (the one in the attic): looking for worker 1 failed: worker 1 does not answer at "
+        "[fd77::2]:5001: Connection refused, though it does on its own machine: check ip and port in the "
+        "config, and its firewall"]
 
 
 def test_missing_packages_are_installed_before_anything_needs_them(
