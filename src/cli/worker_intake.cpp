@@ -135,7 +135,11 @@ Awaitable<void> take_in(IntakeOptions const& options, std::optional<Existing> co
     desk_options.existing = existing->config.workers;
     auto const& masters = existing->config.masters;
     if (!masters.empty()) desk_options.port = masters.front().port;
+    for (auto const& master : masters) {
+      desk_options.taken.push_back({.ip = master.ip, .port = master.port});
+    }
   }
+  desk_options.api_port = existing ? existing->config.api_port : Config().api_port;
   auto const port = desk_options.port;
   JoinDesk desk(executor, std::move(desk_options));
   result = desk.start();

@@ -11,7 +11,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/limits.h"
-#include "net/parallel.h"
 #include "net/task_group.h"
 
 namespace grove {
@@ -164,30 +163,52 @@ class Scan {
   bool is_over_ = false;
 };
 
-Awaitable<void> ask_again(Services& services, FoundWorker const& worker, bool& answers) {
-  WorkerAddress address{.rank = worker.rank,
-                        .id = worker.id,
-                        .endpoint = {.host = worker.ip, .port = worker.port, .name = {}}};
-  WorkerClient client(services.http, std::move(address), no_job);
-  auto const health = co_await client.health();
-  answers = health.has_value();
-}
+// Those of some workers that still answer, as who they are and before a deadline.
+class SecondLook {
+ public:
+  SecondLook(Services& services, std::vector<FoundWorker> workers)
+      : services_(services),
+        workers_(std::move(workers)),
+        answers_(workers_.size(), false),
+        tasks_(services.executor) {}
 
-// Those of them that still answer as who they are.
-Awaitable<std::vector<FoundWorker>> still_there(Services& services,
-                                                std::vector<FoundWorker> workers) {
-  std::deque<bool> answers(workers.size(), false);
-  std::vector<Awaitable<void>> calls;
-  for (std::size_t i = 0; i < workers.size(); ++i) {
-    calls.push_back(ask_again(services, workers[i], answers[i]));
+  Awaitable<std::vector<FoundWorker>> run(Clock::time_point deadline) {
+    tasks_.spawn("end of the second look", end_at(deadline));
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      tasks_.spawn("ask a worker again", ask(i));
+    }
+    co_await tasks_.wait();
+    std::vector<FoundWorker> there;
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      if (answers_[i]) there.push_back(std::move(workers_[i]));
+    }
+    co_return there;
   }
-  co_await run_all(std::move(calls));
-  std::vector<FoundWorker> there;
-  for (std::size_t i = 0; i < workers.size(); ++i) {
-    if (answers[i]) there.push_back(std::move(workers[i]));
+
+ private:
+  Awaitable<void> end_at(Clock::time_point deadline) {
+    auto const left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    std::ignore = co_await sleep_for(left);  // cancelled: all have answered, or nobody waits
+    tasks_.cancel();
   }
-  co_return there;
-}
+
+  Awaitable<void> ask(std::size_t index) {
+    auto const& worker = workers_[index];
+    WorkerAddress address{.rank = worker.rank,
+                          .id = worker.id,
+                          .endpoint = {.host = worker.ip, .port = worker.port, .name = {}}};
+    WorkerClient client(services_.http, std::move(address), no_job);
+    auto const health = co_await client.health();
+    answers_[index] = health.has_value();
+    if (++asked_count_ == workers_.size()) tasks_.cancel();
+  }
+
+  Services& services_;
+  std::vector<FoundWorker> workers_;
+  std::vector<bool> answers_;
+  std::size_t asked_count_ = 0;
+  TaskGroup tasks_;  // last: they use the others
+};
 
 bool has_all(std::vector<FoundWorker> const& found, Config const& config) {
   return std::all_of(config.workers.begin(), config.workers.end(), [&](DeviceConfig const& device) {
@@ -240,7 +261,8 @@ Awaitable<Result<std::vector<FoundWorker>>> discover(Services& services, Mdns& m
     };
     auto found = co_await find_workers(services, mdns, std::move(options));
     if (found.has_error() || !has_all(found.value(), config)) co_return found;
-    auto there = co_await still_there(services, std::move(found).value());
+    SecondLook second_look(services, std::move(found).value());
+    auto there = co_await second_look.run(deadline);
     if (has_all(there, config) || Clock::now() >= deadline) co_return there;
   }
 }

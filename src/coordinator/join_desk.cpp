@@ -34,6 +34,12 @@ bool is_on_loopback(std::string const& ip) {
   return !error && address.is_loopback();
 }
 
+bool is_on_this_machine(std::string const& ip) {
+  if (is_on_loopback(ip)) return true;
+  auto const own = local_address_towards(ip);
+  return own.has_value() && own.value() == ip;
+}
+
 // A worker on this very machine may have come by the loopback, where no other machine reaches it:
 // it gets the address that the others see of this machine.
 void replace_loopback(std::vector<Joiner>& joiners) {
@@ -92,16 +98,20 @@ Result<std::shared_ptr<JoinDesk::Guest>> JoinDesk::admit(JoinRequest request, st
                    .ip = std::move(ip),
                    .remembered = request.remembered,
                    .port = request.port};
+  // What cannot stand in a config beside the others is refused here, and holds up nobody.
+  auto guests = guests_;
   if (is_known) {
-    (*same)->is_replaced = true;
     guest->place = (*same)->place;
-    *same = guest;
+    guests[static_cast<std::size_t>(same - guests_.begin())] = guest;
   } else {
-    guests_.push_back(guest);
-    if (auto planned = plan(); planned.has_error()) {
-      guests_.pop_back();
-      return std::move(planned).error();
-    }
+    guests.push_back(guest);
+  }
+  if (!is_complete_) {
+    TRY(plan(guests));
+  }
+  if (is_known) (*same)->is_replaced = true;
+  guests_ = std::move(guests);
+  if (!is_known) {
     spdlog::info("{} ({}) has joined: {} of {} workers are there", guest->joiner.host,
                  guest->joiner.ip, guests_.size(), options_.wanted);
   }
@@ -109,11 +119,18 @@ Result<std::shared_ptr<JoinDesk::Guest>> JoinDesk::admit(JoinRequest request, st
   return guest;
 }
 
-Result<std::vector<DeviceConfig>> JoinDesk::plan() const {
+Result<std::vector<DeviceConfig>> JoinDesk::plan(
+    std::vector<std::shared_ptr<Guest>> const& guests) const {
   std::vector<Joiner> joiners;
-  for (auto const& guest : guests_) joiners.push_back(guest->joiner);
+  for (auto const& guest : guests) joiners.push_back(guest->joiner);
   replace_loopback(joiners);
-  return plan_join(options_.existing, joiners);
+  auto taken = options_.taken;
+  for (auto const& joiner : joiners) {
+    if (!is_on_this_machine(joiner.ip)) continue;
+    taken.push_back({.ip = joiner.ip, .port = options_.port});
+    taken.push_back({.ip = joiner.ip, .port = options_.api_port});
+  }
+  return plan_join(options_.existing, joiners, taken);
 }
 
 Awaitable<Result<void>> JoinDesk::serve(std::shared_ptr<Guest> guest, HttpResponder& responder) {
@@ -149,7 +166,7 @@ Awaitable<Result<void>> JoinDesk::write_progress(HttpResponder& responder, std::
 void JoinDesk::leave(std::shared_ptr<Guest> const& guest) {
   if (guest->is_replaced) return;
   if (is_complete_) {
-    missed_.push_back(*guest->place);
+    if (config_) missed_.push_back(*guest->place);
     return;
   }
   std::erase(guests_, guest);
@@ -164,7 +181,7 @@ Awaitable<Result<std::vector<DeviceConfig>>> JoinDesk::wait_for_all() {
     bool const stop = co_await is_cancelled();
     if (stop) co_return fail(ErrorKind::cancelled, "stopped waiting for workers");
   }
-  CO_TRY(auto const devices, plan());
+  CO_TRY(auto const devices, plan(guests_));
   for (std::size_t i = 0; i < guests_.size(); ++i) guests_[i]->place = devices[i];
   is_complete_ = true;
   co_return devices;

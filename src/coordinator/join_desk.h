@@ -27,6 +27,8 @@ class JoinDesk {
     std::uint16_t port = master_port_default;
     std::size_t wanted = 0;
     std::vector<DeviceConfig> existing;  // the workers of the config so far
+    std::vector<TakenAddress> taken;     // that no worker may get
+    std::uint16_t api_port = 0;          // taken on this machine, as is `port`
   };
   JoinDesk(asio::any_io_executor executor, Options options);
 
@@ -35,14 +37,14 @@ class JoinDesk {
   std::uint16_t port() const { return server_.port(); }  // after start()
 
   // Returns once all are there: their entries for the config, in the order they joined.
-  // Fails: as plan_join; cancelled.
+  // Fails: cancelled.
   Awaitable<Result<std::vector<DeviceConfig>>> wait_for_all();
 
   // Gives everybody who waits its rank and this config, which must be durable by now.
   void hand_out(std::string config);
   // Lets the answers go out, then closes. Must be awaited once started.
   Awaitable<void> stop();
-  // Those that left before they had their answer; after stop().
+  // Those that left before they had the answer that was handed out; after stop().
   std::vector<DeviceConfig> const& missed() const { return missed_; }
 
  private:
@@ -57,7 +59,7 @@ class JoinDesk {
   Result<std::shared_ptr<Guest>> admit(JoinRequest request, std::string ip);
   Awaitable<Result<void>> serve(std::shared_ptr<Guest> guest, HttpResponder& responder);
   Awaitable<Result<void>> write_progress(HttpResponder& responder, std::size_t& told);
-  Result<std::vector<DeviceConfig>> plan() const;
+  Result<std::vector<DeviceConfig>> plan(std::vector<std::shared_ptr<Guest>> const& guests) const;
   void leave(std::shared_ptr<Guest> const& guest);
   HttpRouter router();
 

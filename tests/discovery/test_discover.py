@@ -1,6 +1,7 @@
 """GET /discover and grove discover between hosts."""
 import json
 import signal
+import threading
 import time
 
 import pytest
@@ -40,6 +41,21 @@ def test_without_a_timeout_it_looks_for_ten_seconds(make_lab_cluster):
     began = time.monotonic()
     assert cluster.call("/discover").stdout.endswith("200")
     assert 10 <= time.monotonic() - began < 13
+
+
+def test_a_worker_that_freezes_after_its_first_answer_does_not_hold_it_up(make_lab_cluster):
+    cluster = make_lab_cluster(2)
+    cluster.write_config()
+    frozen = [cluster.start_worker(rank) for rank in cluster.ranks][1]
+    cluster.start_coordinator()
+    assert len(cluster.rows()) == 2
+    timer = threading.Timer(0.4, frozen.pause)
+    timer.start()
+    began = time.monotonic()
+    assert cluster.row(1) in cluster.rows(timeout=1)
+    assert time.monotonic() - began < 1.8
+    timer.join()
+    frozen.resume()
 
 
 def test_has_one_row_for_a_worker_with_many_addresses(make_lab_cluster):

@@ -1,5 +1,6 @@
 """grove start -n N and grove join: a cluster that writes its own config."""
 import json
+import re
 import signal
 import socket
 from pathlib import Path
@@ -160,7 +161,8 @@ def desk(tmp_path: Path):
     """A coordinator that waits for two workers, on a free port of this machine."""
     port = free_port()
     config = tmp_path / "config.yaml"
-    config.write_text(COMMENTED.format(root=tmp_path / "checkpoints", port=port))
+    config.write_text(COMMENTED.format(root=tmp_path / "checkpoints", port=port)
+                      + f"api: {{port: {free_port()}}}\n")
     process = Process("coordinator", [str(GROVE), "start", "-n", "2", "--config", str(config)],
                       tmp_path / "coordinator.log")
     process.wait_for_log("waiting for 2 workers")
@@ -199,6 +201,33 @@ def test_a_copied_data_folder_is_refused(desk):
             second = httpx.post(f"{url}/join", json=join_body(id="b" * 32, rank=3), trust_env=False)
             assert second.status_code == 409
             assert "both have the data of rank 3" in second.json()["detail"]
+
+
+def test_a_join_that_would_make_a_bad_config_is_refused_and_the_others_go_on(desk, tmp_path):
+    process, url = desk
+    port = int(url.rsplit(":", 1)[1])
+    api_port = int(re.search(r"api: {port: (\d+)}", (tmp_path / "config.yaml").read_text())[1])
+    with httpx.Client(timeout=20, trust_env=False) as client:
+        def refusal(**changes: object) -> str:
+            answer = client.post(f"{url}/join", json=join_body(**changes))
+            assert answer.status_code in (409, 507), answer.text
+            assert "\n" not in answer.json()["detail"]
+            return answer.json()["detail"]
+
+        assert "no port is left for rank 4294962296" in refusal(rank=4294962296)
+        assert "no port is left for rank 4294967295" in refusal(rank=2**32 - 1)
+        assert f"port {port} of pi (127.0.0.1) is taken" in refusal(port=port)  # the coordinator's
+        assert f"port {api_port} of pi (127.0.0.1) is taken" in refusal(port=api_port)  # its API's
+        with client.stream("POST", f"{url}/join", json=join_body()) as first:
+            first_lines = first.iter_lines()
+            assert next(first_lines).strip() == '{"joined":1,"wanted":2}'
+            # One that is known already is looked at as closely; its first join stays.
+            assert "no port is left" in refusal(rank=2**32 - 1)
+            with client.stream("POST", f"{url}/join", json=join_body(id="b" * 32)) as second:
+                for rest in (first_lines, second.iter_lines()):
+                    assert "config" in json.loads([line for line in rest if line.strip()][-1])
+    process.wait_for_log("config written")
+    assert "port: 5001" in (tmp_path / "config.yaml").read_text()
 
 
 def test_joins_are_taken_only_while_it_waits(make_lab_cluster):
