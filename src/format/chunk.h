@@ -3,17 +3,18 @@
 //   offset  size
 //   0       8     magic "grvchunk"
 //   8       2     version, 1                          (all integers little-endian)
-//   10      2     codec: 0 raw, 1 zstd
+//   10      2     codec, see format/codec.h
 //   12      4     raw length, 1 .. 4 MiB
-//   16      4     encoded length, that of the payload; for raw it equals the raw length, for zstd
-//                 it is smaller
+//   16      4     encoded length, that of the payload; for raw it equals the raw length, for the
+//                 others it is smaller
 //   20      4     zero
 //   24      8     XXH3-64 of bytes 0..23 and the payload
 //   32            payload
 //
 // The checksum finds damage at memory speed before a chunk goes out; the name (SHA-256 of the raw
 // bytes) is the proof, checked by whoever receives it. Format: docs/formats.md#chunk.
-// Not here: where chunks lie (store/chunk_store.h), how files are cut (plan/shards.h).
+// Not here: how a payload is encoded (format/codec.h), where chunks lie (store/chunk_store.h), how
+// files are cut (plan/shards.h).
 // Threads: pure.
 #pragma once
 
@@ -25,32 +26,26 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/limits.h"
+#include "format/codec.h"
+#include "format/envelope.h"
 
 namespace grove {
 
-enum class Codec : std::uint16_t { raw = 0, zstd = 1 };
-
-struct ChunkHeader {
-  Codec codec = Codec::raw;
-  std::uint32_t raw_bytes = 0;
-  std::uint32_t encoded_bytes = 0;
-  std::uint64_t checksum = 0;
-};
-
 // Reads and bounds-checks the first 32 bytes. Fails: invalid (not a chunk, newer version, lengths
 // that cannot be).
-Result<ChunkHeader> parse_chunk_header(std::span<std::byte const> bytes);
+Result<Envelope> parse_chunk_header(std::span<std::byte const> bytes);
 
 // Turns a buffer whose first chunk_header_bytes are free and whose rest is the raw payload into an
 // encoded chunk without copying.
 void seal_raw_chunk(std::span<std::byte> buffer);
 
-// Encodes `raw` (1 byte .. 4 MiB) with `codec`, or raw where that does not make it smaller.
+// Encodes `raw` (1 byte .. 4 MiB) with `codec`, or raw where that does not make it smaller. Which
+// codec suits, choose_codec says; where it says raw, seal_raw_chunk saves the copy.
 Buffer encode_chunk(std::span<std::byte const> raw, Codec codec);
 
 // Checks header, lengths and checksum of a whole encoded chunk; does not decode.
 // Fails: corrupt.
-Result<ChunkHeader> check_chunk(std::span<std::byte const> encoded);
+Result<Envelope> check_chunk(std::span<std::byte const> encoded);
 
 // Decodes and proves an encoded chunk: header, checksum and SHA-256 of the raw bytes against
 // `digest`. The result views into `encoded` for raw chunks, else into `scratch`, which is replaced;

@@ -182,7 +182,7 @@ TEST(ChunkHeader, RefusesWhatItDoesNotKnow) {
   EXPECT_EQ(message_with(0, 0), "not a chunk: it does not begin with \"grvchunk\"");
   EXPECT_EQ(message_with(8, 2),
             "chunk: format version 2, this grove knows 1; update the older machine");
-  EXPECT_EQ(message_with(10, 2), "chunk: unknown codec 2; update the older machine");
+  EXPECT_EQ(message_with(10, 8), "chunk: unknown codec 8; update the older machine");
   EXPECT_EQ(message_with(22, 1), "chunk: its reserved bytes 20..23 are not zero");
 }
 
