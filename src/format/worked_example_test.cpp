@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "format/chunk.h"
+#include "format/delta.h"
 #include "format/manifest.h"
 #include "format/ref.h"
 #include "format/safetensors_fixture.h"
@@ -80,21 +81,33 @@ TEST(WorkedExample, OfAChunk) {
 }
 
 // Read, not made: another zstd may spell its frames otherwise, but these stay readable for ever.
-TEST(WorkedExample, OfAChunkInBytePlanes) {
+TEST(WorkedExample, OfAChunkInBytePlanesAndOfADelta) {
   std::string ones;
+  std::string base;
   for (int i = 0; i < 32; ++i) {
     ones += "\x80\x3f";
+    base += "\x81\x3f";
   }
   std::string const head = "6772766368756e6b01000500400000002a00000000000000a39c50320859b3cf";
   std::string const planes =
       "1100000011000000"
       "28b52ffd2020450000100000010022c002"
       "28b52ffd2020450000107f7f010022c002";
+  std::string const delta =
+      "67727664656c746101000500400000002a000000020000007865018213b6919d"
+      "1100000011000000"
+      "28b52ffd2020450000100101010022c002"
+      "28b52ffd2020450000100000010022c002";
   EXPECT_TRUE(is_on_the_page(head + planes));
+  EXPECT_TRUE(is_on_the_page(delta));
   Buffer scratch;
   std::string const chunk_bytes = bytes_of(head + planes);
   EXPECT_TRUE(
       decode_chunk(std::as_bytes(std::span(chunk_bytes)), sha256(ones), scratch).has_value());
+  std::string const delta_bytes = bytes_of(delta);
+  EXPECT_TRUE(decode_delta(std::as_bytes(std::span(delta_bytes)), std::as_bytes(std::span(base)),
+                           sha256(ones), scratch)
+                  .has_value());
 }
 
 TEST(WorkedExample, OfAShardList) {

@@ -1,0 +1,138 @@
+#include "format/delta.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/limits.h"
+#include "format/byte_planes.h"
+#include "format/envelope.h"
+#include "format/plane_payload.h"
+#include "format/sample.h"
+
+namespace grove {
+namespace {
+
+// Its detail is the width of the values, in bytes.
+constexpr EnvelopeKind delta_kind{.noun = "delta",
+                                  .magic = {'g', 'r', 'v', 'd', 'e', 'l', 't', 'a'}};
+
+constexpr SampleShape sample_shape{.windows_count = 8, .window_bytes = 1024};
+using Sample = std::array<std::byte, sample_shape.windows_count * sample_shape.window_bytes>;
+
+// A sample's guess is wrong by a hundredth or two; what it gives up must be worse than that.
+constexpr double hopeless = 1.03;
+
+struct Width {
+  std::size_t value_bytes = 1;
+  double ratio = 1;  // of the delta's size to the chunk's, as the sample promises it
+};
+
+std::span<std::size_t const> widths_of(ValueType type) {
+  static constexpr std::array<std::size_t, 4> widths{1, 2, 4, 8};
+  switch (type) {
+    case ValueType::unknown:
+      return widths;
+    case ValueType::b8:
+      return std::span(widths).subspan(0, 1);
+    case ValueType::i16:
+    case ValueType::f16:
+    case ValueType::bf16:
+      return std::span(widths).subspan(1, 1);
+    case ValueType::i32:
+    case ValueType::f32:
+      return std::span(widths).subspan(2, 1);
+    case ValueType::i64:
+    case ValueType::f64:
+      return std::span(widths).subspan(3, 1);
+  }
+  return widths;
+}
+
+Width choose_width(std::span<std::byte const> raw, std::span<std::byte const> base,
+                   ValueType type) {
+  Sample raw_room;
+  Sample base_room;
+  Sample plane_room;
+  auto const raw_sample = take_sample(raw, sample_shape, raw_room);
+  auto const base_sample = take_sample(base, sample_shape, base_room);
+  std::optional<Width> best;
+  for (std::size_t const value_bytes : widths_of(type)) {
+    std::size_t const plane_bytes = raw_sample.size() / value_bytes;
+    auto const planes = std::span(plane_room).first(plane_bytes * value_bytes);
+    split_difference(raw_sample.first(planes.size()), base_sample.first(planes.size()), value_bytes,
+                     planes);
+    double sum = 0;
+    for (std::size_t p = 0; p < value_bytes; ++p) {
+      sum += estimate_ratio(estimate_bits(planes.subspan(p * plane_bytes, plane_bytes)));
+    }
+    double const ratio = sum / static_cast<double>(value_bytes);
+    if (!best || ratio < best->ratio) best = {.value_bytes = value_bytes, .ratio = ratio};
+  }
+  return *best;
+}
+
+}  // namespace
+
+std::optional<Buffer> encode_delta(std::span<std::byte const> raw, std::span<std::byte const> base,
+                                   ValueType type, Codec store_as, std::size_t encoded_bytes_max) {
+  GROVE_ASSERT(!raw.empty() && raw.size() <= limits::chunk_bytes_max);
+  GROVE_ASSERT(raw.size() == base.size());
+  if (encoded_bytes_max <= limits::chunk_header_bytes) return std::nullopt;
+  std::size_t const payload_bytes_max =
+      std::min(encoded_bytes_max - limits::chunk_header_bytes, raw.size());
+  auto const [value_bytes, ratio] = choose_width(raw, base, type);
+  std::size_t const planes_bytes = raw.size() - raw.size() % value_bytes;
+  bool const is_hopeless =
+      ratio * static_cast<double>(raw.size()) > hopeless * static_cast<double>(payload_bytes_max);
+  if (planes_bytes == 0 || is_hopeless) return std::nullopt;
+
+  auto const planes = plane_workspace(planes_bytes);
+  split_difference(raw.first(planes_bytes), base.first(planes_bytes), value_bytes, planes);
+  // All the room there may be, since zstd needs some to spare.
+  Buffer encoded(limits::chunk_header_bytes + raw.size());
+  auto const size = encode_planes(planes, raw.subspan(planes_bytes), value_bytes,
+                                  encoded.span().subspan(limits::chunk_header_bytes));
+  if (!size || *size > payload_bytes_max) return std::nullopt;
+  encoded.shrink(limits::chunk_header_bytes + *size);
+  seal(encoded.span(),
+       {.codec = store_as,
+        .raw_bytes = static_cast<std::uint32_t>(raw.size()),
+        .detail = static_cast<std::uint32_t>(value_bytes)},
+       delta_kind);
+  return encoded;
+}
+
+Result<RebuiltChunk> decode_delta(std::span<std::byte const> encoded,
+                                  std::span<std::byte const> base, Digest const& digest,
+                                  Buffer& scratch) {
+  auto const parsed = parse_envelope(encoded, delta_kind);
+  if (parsed.has_error()) return Error{ErrorKind::corrupt, parsed.error().message};
+  Envelope const& header = parsed.value();
+  TRY(check_sealed(encoded, header, delta_kind));
+  std::size_t const value_bytes = header.detail;
+  if (!std::ranges::count(widths_of(ValueType::unknown), value_bytes)) {
+    return fail(ErrorKind::corrupt, "delta: values of {} bytes; 1, 2, 4 and 8 are known",
+                value_bytes);
+  }
+  if (header.raw_bytes != base.size()) {
+    return fail(ErrorKind::conflict, "delta: it rebuilds {} bytes, its base has {}; send it whole",
+                header.raw_bytes, base.size());
+  }
+  auto const decoded =
+      decode_planes(encoded.subspan(limits::chunk_header_bytes), value_bytes, header.raw_bytes);
+  if (decoded.has_error()) return fail(ErrorKind::corrupt, "delta: {}", decoded.error().message);
+  auto const& [planes, left_over] = decoded.value();
+  scratch = Buffer(header.raw_bytes);
+  std::size_t const planes_bytes = header.raw_bytes - left_over.size();
+  merge_difference(planes, base.first(planes_bytes), value_bytes,
+                   scratch.span().first(planes_bytes));
+  std::ranges::copy(left_over, scratch.data() + planes_bytes);
+  if (sha256(scratch.span()) != digest) {
+    return fail(ErrorKind::conflict,
+                "delta: what it rebuilds does not match its name {}: another base; send it whole",
+                digest.short_hex());
+  }
+  return RebuiltChunk{.raw = scratch.span(), .store_as = header.codec};
+}
+
+}  // namespace grove
