@@ -1,9 +1,13 @@
 """What scripts/launch.sh is made of, each by itself (issue 4)."""
+import http.server
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -94,6 +98,56 @@ def test_told_to_stop_it_stops_the_command_first(keeper, number: signal.Signals)
     process.wait_for_log("ready")
     assert process.terminate(number) == 0
     assert process.text() == "ready\nstopped cleanly\n"
+
+
+@pytest.fixture
+def peer() -> Iterator[Callable[[int, str], int]]:
+    """Answers every GET with this status and body; returns its port."""
+    servers: list[http.server.HTTPServer] = []
+
+    def answer(status: int, body: str) -> int:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        servers.append(http.server.HTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, kwargs={"poll_interval": 0.01}).start()
+        return servers[-1].server_address[1]
+
+    yield answer
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def answers(port: int, *whom: str) -> subprocess.CompletedProcess:
+    config = {"source": "config.yaml", "api": {"host": "0.0.0.0", "port": port},
+              "devices_config": {"workers": [{"rank": 2, "ip": "127.0.0.1", "port": port}]}}
+    return subprocess.run([SCRIPTS / "answers", *whom], input=json.dumps(config), text=True,
+                          capture_output=True, check=False)
+
+
+@pytest.mark.parametrize(("status", "body", "whom", "said"), [
+    (200, '{"rank": 2}', ["--worker", "2"], ""),
+    (200, '{"jobs": []}', ["--api"], ""),
+    (200, '{"rank": 3}', ["--worker", "2", "--here"], "worker 3 answers at PEER, not worker 2"),
+    (200, '{"rank": 2}', ["--api"], "another program answers at PEER, not the API"),
+    (200, "<html>", ["--api"], "another program answers at PEER, not the API"),
+    (404, "[]", ["--worker", "2"], "another program answers at PEER, not worker 2"),
+    (503, "{}", ["--worker", "2"], "worker 2 does not answer at PEER: status 503"),
+    (200, "{}", ["--worker", "4"], "config.yaml has no worker 4")])
+def test_who_answers_is_told_from_who_does_not(peer: Callable[[int, str], int], status: int, body: str,
+                                               whom: list[str], said: str) -> None:
+    port = peer(status, body)
+    done = answers(port, *whom)
+    where = f"127.0.0.1:{port}"
+    assert (done.returncode, done.stdout, done.stderr) == (
+        (1, "", said.replace("PEER", where) + "\n") if said else (0, f"{where}\n", ""))
 
 
 class Disk:
