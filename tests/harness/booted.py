@@ -27,7 +27,7 @@ printf '[Unit]\nDefaultDependencies=no\n[Service]\nType=notify\nExecStart=/lib/s
 
 
 class BootedHost:
-    """The host has an empty /etc/systemd/system and /usr/local/lib of its own."""
+    """The host has an empty /etc/systemd/system, /usr/local/lib and /var/tmp of its own."""
 
     def __init__(self, host: Host, log: Path):
         self.host = host
@@ -38,7 +38,7 @@ class BootedHost:
         ours = Path("/proc/self/cgroup").read_text().split("0::/", 1)[1].splitlines()[0]
         self.group = Path(groups.strip()) / ours / f"grove-test-{os.getpid()}-{host.pid}"
         host.run(["sh", "-ec", f"mkdir -p {UNITS} /run/systemd/system; "
-                  f"mount -t tmpfs tmpfs {UNITS}; mount -t tmpfs tmpfs /usr/local/lib"])
+                  f"for own in {UNITS} /usr/local/lib /var/tmp; do mount -t tmpfs tmpfs $own; done"])
         for name in TARGETS:
             host.run(["sh", "-c", f"printf '[Unit]\\nDescription={name}\\nDefaultDependencies=no\\n' "
                       f">/run/systemd/system/{name}.target"])
@@ -82,7 +82,7 @@ class BootedHost:
 
     def close(self) -> None:
         if self.inside:
-            self.control("stop", "grove-*")  # which takes along what a unit has in /var/tmp
+            self.control("stop", "grove-*")  # which takes along what a unit has in /tmp
         self.process.kill()
 
         def is_removed() -> bool:
