@@ -5,6 +5,7 @@ sysctl, tmpfiles, …), only empty targets of the names that ours ask for, and a
 nothing of the kernel. Its control groups lie in one of ours, which is removed with it.
 """
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -67,6 +68,13 @@ class BootedHost:
         return next((int(pid) for pid in children
                      if Path(f"/proc/{pid}/comm").read_text() == "systemd\n"), 0)
 
+    def _private_folders(self) -> list[Path]:
+        """What running services have of this machine's /tmp."""
+        mounts = "".join(Path(f"/proc/{pid}/mountinfo").read_text()
+                         for file in self.group.glob("system.slice/grove-*/cgroup.procs")
+                         for pid in file.read_text().split())
+        return [Path(path) for path in set(re.findall(r"/tmp/systemd-private-[^/ ]+", mounts))]
+
     def control(self, *arguments: str) -> str:
         return self.host.run([*self.inside, "systemctl", *arguments], check=False).stdout.strip()
 
@@ -82,7 +90,9 @@ class BootedHost:
 
     def close(self) -> None:
         if self.inside:
-            self.control("stop", "grove-*")  # which takes along what a unit has in /tmp
+            private = self._private_folders()
+            self.control("stop", "grove-*")
+            wait_until(lambda: not any(map(Path.exists, private)), "systemd has removed units' own /tmp")
         self.process.kill()
 
         def is_removed() -> bool:
