@@ -14,12 +14,14 @@ API_PORT = 8000
 class LabCluster:
     """Workers w1, w2, … and the coordinator coord; ports as in the reference."""
 
-    def __init__(self, lab: Netlab, folder: Path, workers: int):
-        self.lab, self.folder = lab, folder
+    def __init__(self, lab: Netlab, folder: Path, workers: int, disks: Path | None = None,
+                 **config: object):
+        self.lab, self.folder, self.config = lab, folder, config
+        self.disks = disks or folder  # where the workers' data is
         self.ranks = list(range(1, workers + 1))
         self.coordinator = lab.host("coord")
         self.ckpt_root = folder / "checkpoints"
-        self.ckpt_root.mkdir(parents=True)
+        self.ckpt_root.mkdir(parents=True, exist_ok=True)
         self.config_path = folder / "config.yaml"
         self.processes: list[Process] = []
 
@@ -30,7 +32,7 @@ class LabCluster:
     def write_config(self, devices: list[dict] | None = None) -> None:
         devices = devices or [self.device(rank) for rank in self.ranks]
         settings = {"ckpt_root": str(self.ckpt_root), "num_workers": len(devices),
-                    "keep_shards": False, "devices_config": {"workers": devices}}
+                    "keep_shards": False, "devices_config": {"workers": devices}, **self.config}
         self.config_path.write_text(json.dumps(settings))
 
     def start_on(self, host: str, name: str, *arguments: str, data_home: str = "") -> Process:
@@ -44,7 +46,7 @@ class LabCluster:
         return process
 
     def data(self, rank: int) -> Path:
-        return self.folder / f"worker_{rank}"
+        return self.disks / f"worker_{rank}"
 
     def start_worker(self, rank: int, host: str = "") -> Process:
         new = [] if self.data(rank).exists() else ["--new"]

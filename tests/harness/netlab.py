@@ -14,8 +14,6 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 from harness.process import Process
 from harness.waiting import wait_until
 
@@ -27,6 +25,7 @@ def require_netlab() -> None:
     probe = subprocess.run(["unshare", "--net", "--uts", "--mount", "true"], capture_output=True,
                            text=True, check=False)
     if probe.returncode:
+        import pytest  # here, so that bench/ needs no pytest
         pytest.skip(f"needs the right to make network namespaces (root): {probe.stderr.strip()}")
 
 
@@ -118,12 +117,12 @@ class Netlab:
 
     def __init__(self, *names: str):
         require_netlab()
-        self._hosts: dict[str, Host] = {}
-        self._switch = Namespaces("switch")
+        self.hosts: dict[str, Host] = {}
+        self.switch = Namespaces("switch")
         try:
             # Without a querier on the wire, a bridge that snoops may drop mDNS.
-            self._switch.ip("link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
-                            "link set br0 up")
+            self.switch.ip("link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
+                           "link set br0 up")
             for name in names:
                 self.add_host(name)
         except BaseException:
@@ -131,26 +130,26 @@ class Netlab:
             raise
 
     def add_host(self, name: str) -> Host:
-        host = self._hosts[name] = Host(name, len(self._hosts) + 1)
-        self._switch.ip(f"link add {name} type veth peer name eth0 netns {host.pid}",
-                        f"link set {name} master br0 up")
+        host = self.hosts[name] = Host(name, len(self.hosts) + 1)
+        self.switch.ip(f"link add {name} type veth peer name eth0 netns {host.pid}",
+                       f"link set {name} master br0 up")
         # Nobody answers at .254, but programs that ask the kernel for "my address" need a route.
         host.ip("link set eth0 up", f"addr add {host.address}/24 brd + dev eth0",
                 "route add default via 10.77.0.254")
         return host
 
     def host(self, name: str) -> Host:
-        return self._hosts[name]
+        return self.hosts[name]
 
     def cut(self, name: str) -> None:
         """Pulls the host's cable."""
-        self._switch.ip(f"link set {name} down")
+        self.switch.ip(f"link set {name} down")
 
     def heal(self, name: str) -> None:
-        self._switch.ip(f"link set {name} up")
+        self.switch.ip(f"link set {name} up")
 
     def close(self) -> None:
-        for namespaces in [*self._hosts.values(), self._switch]:
+        for namespaces in [*self.hosts.values(), self.switch]:
             namespaces.close()
 
     def __enter__(self) -> "Netlab":

@@ -1,0 +1,254 @@
+"""Questions about grove alone, each answered by one row: what was done, the goal, what came out."""
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from harness.waiting import wait_until
+from lab.cables import Cable, Lab
+from lab.contenders import Grove, Rsync, same
+from lab.files import make_random, make_weights, replace_tensor, settle
+from lab.race import Bench
+from lab.report import Row
+from lab.usage import Meter, Usage
+
+FRAME = 1514 / 1448     # bytes on a cable for one of payload, at best
+CHANGED_TENSOR = 104    # an mlp.gate_proj: neither the largest nor one of the tiny ones
+WORKER_COUNTS = (2, 4, 8, 16)
+AT_ONCE = 8
+
+
+@contextmanager
+def cluster(bench: Bench, cable: Cable | None = None, workers: int = 0) -> Iterator[tuple[Lab, Grove]]:
+    with bench.lab(cable, workers) as lab:
+        grove = Grove(lab, bench.folder, bench.disks, **bench.config)
+        yield lab, grove
+        grove.close()
+
+
+def store(lab: Lab, grove: Grove, *paths: Path) -> Usage:
+    settle(*paths)
+    with Meter(lab) as meter:
+        meter.run([command for path in paths for command in grove.store(path)])
+    return meter.usage
+
+
+def gather(bench: Bench, lab: Lab, grove: Grove, path: Path) -> Usage:
+    output = bench.folder / "back"
+    with Meter(lab) as meter:
+        meter.run(grove.gather(path, output))
+    assert not path.exists() or same(path, output), "a gather gave back other bytes"
+    output.unlink()
+    return meter.usage
+
+
+def median_seconds(usages: list[Usage]) -> float:
+    return statistics.median(usage.seconds for usage in usages)
+
+
+def one_tensor(bench: Bench) -> Row:
+    with cluster(bench) as (lab, grove):
+        before, after = (bench.checkpoint(f"run/step_{step}/model.safetensors") for step in (1, 2))
+        make_weights([before], bench.size, seed=1)
+        store(lab, grove, before)
+        changed = replace_tensor(before, after, CHANGED_TENSOR)
+        usage = store(lab, grove, after)
+    return Row(f"stored again with one tensor of 290 changed ({changed / 1e6:.1f} MB of random bytes)",
+               "≤ 1.1 × that tensor on the coordinator's cable",
+               f"{usage.sent['coord'] / changed:.3f} × in frames, {usage.sent['coord'] / FRAME / changed:.3f} × in TCP "
+               f"payload; {usage.seconds:.2f} s")
+
+
+def killed(bench: Bench) -> Row:
+    with cluster(bench) as (lab, grove):
+        path = make_random(bench.checkpoint("run/step_1/random.bin"), bench.size)
+        settle(path)
+        began = lab.carried()["coord"][0]
+        client = lab.host("coord").popen(grove.store(path)[0], stdout=subprocess.DEVNULL)
+        wait_until(lambda: lab.carried()["coord"][0] - began >= 0.9 * FRAME * bench.size,
+                   "nine tenths are on the wire", 8 * bench.size / bench.cable.bytes_per_second + 60)
+        grove.cluster.processes[-1].kill()
+        client.wait()
+        grove.cluster.start_coordinator()
+        usage = store(lab, grove, path)
+    return Row("coordinator killed (-9) when 90 % was sent, started and asked again", "≤ 12 % of the file",
+               f"{usage.sent['coord'] / bench.size:.1%} in frames; {usage.seconds:.1f} s")
+
+
+def more_workers(bench: Bench) -> Row:
+    times = {}
+    for workers in WORKER_COUNTS:
+        usages = []
+        for _ in range(bench.runs):
+            with cluster(bench, workers=workers) as (lab, grove):
+                path = make_random(bench.checkpoint("run/step_1/random.bin"), bench.size)
+                usages.append(store(lab, grove, path))
+        times[workers] = median_seconds(usages)
+        bench.say(f"{workers} workers: {times[workers]:.2f} s")
+    worst = max(times.values()) / times[WORKER_COUNTS[0]]
+    return Row(f"store with {', '.join(map(str, WORKER_COUNTS))} workers", "never slower than with 2 (± 5 %)",
+               ", ".join(f"{seconds:.1f} s" for seconds in times.values()) + f": at worst {worst:.3f} ×",
+               {"x": list(times), "y": list(times.values())})
+
+
+def slow_worker(bench: Bench) -> Row:
+    with cluster(bench) as (lab, grove):
+        path = make_random(bench.checkpoint("run/step_1/random.bin"), bench.size)
+        store(lab, grove, path)
+        usual = median_seconds([gather(bench, lab, grove, path) for _ in range(bench.runs)])
+        lab.lay(lab.workers[-1], replace(bench.cable, mbit=bench.cable.mbit / 10))
+        slowed = [gather(bench, lab, grove, path) for _ in range(bench.runs)]
+    seconds = median_seconds(slowed)
+    return Row(f"gather with one worker of {len(lab.workers)} at {bench.cable.mbit / 10:g} Mb/s",
+               "≤ 1.15 × the time without it",
+               f"{seconds / usual:.3f} × ({seconds:.1f} s and {usual:.1f} s); it sent "
+               f"{statistics.median(usage.sent[lab.workers[-1]] for usage in slowed) / bench.size:.1%} of the file")
+
+
+def lossy(bench: Bench) -> Row:
+    """A tenth of the file: rsync's one stream is slow here."""
+    cable = replace(bench.cable, loss_percent=2, delay_ms=20)
+    size = bench.size // 10
+    times: dict[str, list[float]] = {}
+    for number in range(bench.runs):
+        with bench.lab(cable) as lab:
+            contenders = [Grove(lab, bench.folder, bench.disks, **bench.config), Rsync(lab, bench.folder, bench.disks)]
+            path = make_random(bench.checkpoint("run/step_1/random.bin"), size)
+            output = bench.folder / "back"
+            for contender in contenders[::1 if number % 2 == 0 else -1]:
+                for verb, commands in (("store", contender.store(path)), ("gather", contender.gather(path, output))):
+                    settle(path)
+                    with Meter(lab) as meter:
+                        meter.run(commands)
+                    times.setdefault(f"{contender.name} {verb}", []).append(meter.usage.seconds)
+                    bench.say(f"{contender.name} {verb}: {meter.usage.seconds:.1f} s")
+                assert same(path, output), f"{contender.name} gave back other bytes"
+                output.unlink()
+            for contender in contenders:
+                contender.close()
+    middle = {what: statistics.median(seconds) for what, seconds in times.items()}
+    return Row(f"{size / 1e6:g} MB at {cable}", "finishes; beside rsync's",
+               "; ".join(f"{verb} {middle[f'grove {verb}']:.1f} s, rsync {middle[f'rsync {verb}']:.1f} s"
+                         for verb in ("store", "gather")))
+
+
+def at_once(bench: Bench) -> Row:
+    size = bench.size // AT_ONCE
+    rounds = []
+    for _ in range(bench.runs):
+        with cluster(bench) as (lab, grove):
+            first, second = ([make_random(bench.checkpoint(f"run_{name}{number}/step_1/random.bin"), size)
+                              for number in range(AT_ONCE)] for name in "ab")
+            settle(*first, *second)
+            one_by_one = sum(store(lab, grove, path).seconds for path in first)
+            together = store(lab, grove, *second)
+            rounds.append((together.seconds / one_by_one, one_by_one, together))
+            bench.say(f"one by one {one_by_one:.2f} s, at once {together.seconds:.2f} s")
+    ratio, one_by_one, together = sorted(rounds, key=lambda one: one[0])[(len(rounds) - 1) // 2]
+    return Row(f"{AT_ONCE} stores of {size / 1e6:g} MB at once", "≤ 1.1 × of one after the other; none starves",
+               f"{ratio:.3f} × ({together.seconds:.1f} s and {one_by_one:.1f} s); the first was done after "
+               f"{min(together.finished):.1f} s, the last after {max(together.finished):.1f} s")
+
+
+def memory(bench: Bench, sizes: list[float]) -> Row:
+    """Unshaped, so that it ends; the source goes before the gather, so that the disk is large enough."""
+    peaks = {}
+    for gigabytes in sizes:
+        with cluster(bench, Cable(0)) as (lab, grove):
+            path = bench.checkpoint("run/step_1/model.safetensors")
+            make_weights([path], round(gigabytes * 1e9), seed=1)
+            usages = [store(lab, grove, path)]
+            path.unlink()
+            usages.append(gather(bench, lab, grove, path))
+        peaks[gigabytes] = [
+            max(usage.peak(kind(usage), hosts, ["grove"]) for usage in usages)
+            for hosts in (["coord"], usages[0].workers)
+            for kind in (lambda usage: usage.anonymous_mib, lambda usage: usage.rss_mib)]
+        bench.say(f"{gigabytes:g} GB: coordinator {peaks[gigabytes][0]:.0f} MiB without page cache, "
+                  f"{peaks[gigabytes][1]:.0f} with; worker {peaks[gigabytes][2]:.0f}, {peaks[gigabytes][3]:.0f}; "
+                  + ", ".join(f"{usage.seconds:.0f} s" for usage in usages))
+    return Row("peak memory without page cache (RssAnon; VmHWM in brackets) for a store and a gather of "
+               + ", ".join(f"{gigabytes:g}" for gigabytes in peaks) + " GB of BF16 weights",
+               "flat; coordinator ≤ 256 MiB, worker ≤ 128 MiB",
+               "; ".join(f"{who} " + ", ".join(f"{peak[at]:.0f} ({peak[at + 1]:.0f})" for peak in peaks.values())
+                         + " MiB" for who, at in (("coordinator", 0), ("worker", 2))),
+               {"x": list(peaks), "coordinator": [peak[0] for peak in peaks.values()],
+                "worker": [peak[2] for peak in peaks.values()]})
+
+
+def trained(bench: Bench, folder: Path) -> Row:
+    """Files NAME-STEP.KIND.safetensors, two steps of each kind: bytes on the wire of the later one."""
+    steps: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*-*.safetensors")):
+        steps.setdefault(path.name.split(".")[1], []).append(path)
+    found = []
+    with cluster(bench) as (lab, grove):
+        for kind, sources in steps.items():
+            shares = []
+            for step, source in enumerate(sources[:2], 1):
+                path = bench.checkpoint(f"run/step_{step}/{kind}.safetensors")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(source.read_bytes())
+                usage = store(lab, grove, path)
+                shares.append(usage.sent["coord"] / FRAME / path.stat().st_size)
+                gather(bench, lab, grove, path)
+            found.append(f"{kind} {shares[1]:.3f} (the step before it: {shares[0]:.3f})")
+    return Row("the next step of a really trained series: TCP payload that the coordinator sends, of the size",
+               "w16 ≤ 0.24, w32 ≤ 0.63, m ≤ 0.86, v ≤ 0.76", "; ".join(found))
+
+
+LOAD = """
+import time, numpy
+a = numpy.random.default_rng(1).standard_normal((256, 256), dtype=numpy.float32)
+while True:
+    count, end = 0, time.monotonic() + 1
+    while time.monotonic() < end:
+        a @ a
+        count += 1
+    print(count, flush=True)
+"""
+
+
+def training(bench: Bench) -> Row:
+    """A load that multiplies matrices has core 0 with the coordinator; everything else has core 1."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {1})  # what measures is inherited by the workers
+    with cluster(bench) as (lab, grove):
+        path = make_random(bench.checkpoint("run/step_1/random.bin"), bench.size)
+        subprocess.run(["taskset", "--all-tasks", "--pid", "--cpu-list", "0", str(grove.cluster.processes[-1].pid)],
+                       check=True, stdout=subprocess.DEVNULL)
+        load = lab.host("coord").popen(
+            ["env", "OPENBLAS_NUM_THREADS=1", "OMP_NUM_THREADS=1", "taskset", "--cpu-list", "0", "/usr/bin/python3",
+             "-c", LOAD], stdout=subprocess.PIPE, text=True)
+
+        def listen(until: Callable[[], bool]) -> list[int]:
+            heard = []
+            while not until():
+                heard.append(int(load.stdout.readline()))
+            return heard[1:-1] or heard  # the seconds at both ends are only partly of this time
+
+        try:
+            losses = []
+            for _ in range(bench.runs):
+                settle(path)
+                alone = time.monotonic() + max(5, bench.size / bench.cable.bytes_per_second / 2)
+                before = listen(lambda alone=alone: time.monotonic() > alone)
+                client = lab.host("coord").popen(
+                    ["taskset", "--cpu-list", "0", *map(str, grove.store(path)[0])], stdout=subprocess.DEVNULL)
+                during = listen(lambda client=client: client.poll() is not None)
+                alone = time.monotonic() + max(5, bench.size / bench.cable.bytes_per_second / 2)
+                after = listen(lambda alone=alone: time.monotonic() > alone)
+                usual = statistics.mean(before + after)
+                losses.append(1 - statistics.mean(during) / usual)
+                bench.say(f"load: {usual:.0f} a second alone, {statistics.mean(during):.0f} beside a store")
+                path = make_random(bench.checkpoint(f"run/step_{len(losses) + 1}/random.bin"), bench.size)
+        finally:
+            load.kill()
+            load.wait()
+            os.sched_setaffinity(0, cores)
+    return Row("matrix products on the coordinator's core during a store, the workers on the other core",
+               "lose ≤ 3 %", f"{statistics.median(losses):.1%} (" + ", ".join(f"{loss:.1%}" for loss in losses) + ")")
