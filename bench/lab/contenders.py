@@ -45,6 +45,9 @@ class Contender:
     def gather(self, path: Path, output: Path) -> Commands:
         raise NotImplementedError
 
+    def forget(self) -> None:
+        """Drops what the coordinator's host has in memory of the files."""
+
     def close(self) -> None:
         for daemon in reversed(self.daemons):
             daemon.kill()
@@ -182,7 +185,12 @@ class Gluster(Contender):
         first.run(["gluster", "--mode=script", "volume", "start", "lab"])
         self.mount = self.folder / "mount"
         self.mount.mkdir()
-        lab.host("coord").run(["mount", "-t", "glusterfs", f"{first.address}:/lab", str(self.mount)])
+        self.volume = f"{first.address}:/lab"
+        self._mount()
+
+    def _mount(self) -> None:
+        self.lab.host("coord").run(["mount", "-t", "glusterfs", "-o", f"log-file={self.folder}/mount.log",
+                                    self.volume, str(self.mount)])
 
     def store(self, path: Path) -> Commands:
         target = self.mount / f"{path.parent.name}-{path.name}"
@@ -190,6 +198,10 @@ class Gluster(Contender):
 
     def gather(self, path: Path, output: Path) -> Commands:
         return [["sh", "-c", f"cp {self.mount / f'{path.parent.name}-{path.name}'} {output} && sync {output}"]]
+
+    def forget(self) -> None:
+        self.lab.host("coord").run(["umount", str(self.mount)])
+        self._mount()
 
     def close(self) -> None:
         self.lab.host("coord").run(["umount", str(self.mount)], check=False)

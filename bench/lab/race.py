@@ -102,6 +102,7 @@ def repetition(bench: Bench, number: int) -> Iterator[Result]:
             yield measured(bench, lab, contender, "store", kind, files[kind], out)
         for kind, contender in tasks:
             settle()
+            contender.forget()
             yield measured(bench, lab, contender, "gather", kind, files[kind], back)
         for contender in contenders:
             contender.close()

@@ -10,20 +10,21 @@ GOALS = {(100, "store", "random"): 1.08, (1000, "store", "random"): 1.15, (100, 
          (1000, "store", "BF16"): 0.85, (100, "store", "next step"): 0.30, (100, "gather", "random"): 1.06,
          (100, "gather", "BF16"): 0.75}
 PROGRAMS = {contender.name: contender.programs for contender in (Grove, *RIVALS)}
-HEAD = ["", "file", "by", "time", "× wire", "goal", "CPU: coordinator, all workers", "memory: coordinator, largest worker",
-        "without page cache", "coordinator's cable: sent, received", "busiest worker's cable: sent, received"]
+HEAD = ["", "file", "by", "time", "× wire", "goal", "CPU: coordinator, all workers",
+        "memory (without page cache): coordinator, largest worker", "coordinator's cable: sent, received", "busiest worker's cable: sent, received"]
 
 
 def row_of(bench: Bench, result: Result) -> list[str]:
     use, programs = result.usage, PROGRAMS[result.who]
     goal = GOALS.get((bench.cable.mbit, result.verb, result.kind)) if result.who == Grove.name else None
     mark = " (CPU-bound)" if use.idle < CPU_BOUND_IDLE else ""
-    memory = [f"{use.peak(what, ['coord'], programs):.0f}, {use.peak(what, use.workers, programs):.0f} MiB"
-              for what in (use.rss_mib, use.anonymous_mib)]
+    memory = [f"{use.peak(use.rss_mib, hosts, programs):.0f} ({use.peak(use.anonymous_mib, hosts, programs):.0f})"
+              for hosts in (["coord"], use.workers)]
     sent, received = (max(what[host] for host in use.workers) / result.size for what in (use.sent, use.received))
     return [result.verb, result.kind, result.who, f"{use.seconds:.1f} s", f"{result.ratio:.2f}{mark}",
             f"≤ {goal:.2f}" if goal else "",
-            f"{use.cpu['coord']:.1f}, {sum(use.cpu[host] for host in use.workers):.1f} s", *memory,
+            f"{use.cpu['coord']:.1f}, {sum(use.cpu[host] for host in use.workers):.1f} s",
+            f"{', '.join(memory)} MiB",
             f"{use.sent['coord'] / result.size:.3f}, {use.received['coord'] / result.size:.3f} ×",
             f"{sent:.3f}, {received:.3f} ×"]
 

@@ -38,7 +38,7 @@ def put_row(page: Path, name: str, experiment: str, row: Row) -> None:
     """Replaces the experiment's row in the table of that name, or adds it; its first cell is the experiment."""
     inside = page.read_text().split(f"<!-- lab: {name} -->", 1)[-1].split("<!-- end -->", 1)[0]
     lines = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in inside.splitlines()
-             if re.match(r"\| `", line)]
+             if re.match(r"\| `(?!--only`)", line)]
     rows = {line[0]: line for line in lines}
     rows[f"`{experiment}`"] = [f"`{experiment}`", row.question, row.goal, row.result]
     replace_between(page, name, table(["`--only`", "what", "goal", "result"], list(rows.values())))
