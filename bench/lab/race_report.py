@@ -1,4 +1,5 @@
 """The race's table and plot."""
+import os
 from pathlib import Path
 
 from lab.contenders import RIVALS, Grove
@@ -37,8 +38,10 @@ def write_race(bench: Bench, results: list[Result], page: Path) -> None:
     notes = [f"{contender.name}: {contender.note}." for contender in (Grove, *bench.rivals)]
     where = "in memory (tmpfs)" if str(bench.disks).startswith("/dev/shm") else "on the disk"
     mbit = [result.size / result.wire * 8e-6 for result in results]
+    others = [result.usage.others / result.usage.seconds / (os.cpu_count() or 1) for result in results]
     head = (f"{bench.workers} workers, {bench.cable}; {bench.size / 1e6:g} MB a file; medians of {bench.runs}. One TCP stream "
-            f"carries {min(mbit):.1f} to {max(mbit):.1f} Mb/s. The workers' data is {where}.")
+            f"carries {min(mbit):.1f} to {max(mbit):.1f} Mb/s. The workers' data is {where}. What is not charged to a host (the "
+            f"lab itself, the kernel's share of it, the rest of the machine) took {min(others):.0%} to {max(others):.0%} of the cores.")
     replace_between(page, name_of(bench), "\n\n".join([
         head, table(HEAD, [row_of(bench, result) for result in results]), " ".join(notes),
         f"![Times of the wire, at {bench.cable}](img/{name_of(bench)}.svg)"]))
