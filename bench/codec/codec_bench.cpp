@@ -2,7 +2,7 @@
 //
 //   codec_bench [Google Benchmark's options] [FILE | BASE:FILE]...
 //
-// Made data always: 64 MiB each of normal(0, 0.02) in every float type, of 8-bit numbers, and of
+// Made data always: 16 MiB each of normal(0, 0.02) in every float type, of 8-bit numbers, and of
 // noise, in chunks of 4 MiB. A FILE (.safetensors, all of one dtype) is cut into chunks as a store
 // cuts it; with a BASE beside it the delta is measured too. `ratio` is bytes that travel, headers
 // included, to raw bytes; speeds are raw bytes. SHA-256 is not in them but has its own line.
@@ -44,7 +44,7 @@ struct DataSet {
   std::size_t raw_bytes = 0;
 };
 
-constexpr std::size_t made_bytes = 64 * limits::mib;
+constexpr std::size_t made_bytes = 16 * limits::mib;
 
 // Times work(i) for every chunk i; it returns how many bytes the chunk became.
 void time_chunks(benchmark::State& state, DataSet const& data,
@@ -275,8 +275,8 @@ DataSet read_set(std::string_view argument) {
   auto const layout = parse_safetensors(std::move(reader), file.size());
   stop_where(layout.has_error(), "a FILE is no .safetensors file");
 
-  constexpr std::string_view field = "\"dtype\":\"";
-  std::size_t const begin = text.find(field) + field.size();
+  constexpr std::string_view field = "\"dtype\"";
+  std::size_t const begin = text.find('"', text.find(field) + field.size()) + 1;
   DataSet data{.name = path.substr(path.rfind('/') + 1),
                .type = value_type_of(text.substr(begin, text.find('"', begin) - begin))};
   FilePlan const plan = plan_safetensors(layout.value(), 1);

@@ -13,19 +13,20 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "values are read as they lie in memory");
 
-// Values at a time: in the first-level cache even of a small ARM core with all its halves.
-constexpr std::size_t block_count = 512;
-
-template <typename Value>
-using Block = std::array<Value, block_count>;
-
 template <typename Value>
 inline constexpr unsigned bits_of = CHAR_BIT * sizeof(Value);
 
 template <typename Value>
-using Half =
-    std::conditional_t<sizeof(Value) == 8, std::uint32_t,
-                       std::conditional_t<sizeof(Value) == 4, std::uint16_t, std::uint8_t>>;
+Value load(std::byte const* from, std::size_t index) {
+  Value value;
+  std::memcpy(&value, from + index * sizeof(Value), sizeof(Value));
+  return value;
+}
+
+template <typename Value>
+void save(Value value, std::byte* to, std::size_t index) {
+  std::memcpy(to + index * sizeof(Value), &value, sizeof(Value));
+}
 
 // std::rotl branches on its count, which keeps the loop around it from being vectorised.
 template <typename Value>
@@ -45,128 +46,121 @@ Value unfold(Value folded) {
   return static_cast<Value>(static_cast<Value>(folded >> 1) ^ static_cast<Value>(0 - sign));
 }
 
-// Writes the first `count` values' bytes to `planes`, `stride` apart. Halves local arrays: where
-// the compiler knows that nothing overlaps, it needs no checks that would keep it from vectorising.
 template <typename Value>
-void split_block(Block<Value> const& values, std::size_t count, std::byte* planes,
-                 std::size_t stride) {
-  if constexpr (sizeof(Value) == 1) {
-    std::memcpy(planes, values.data(), count);
-  } else {
-    Block<Half<Value>> low;
-    Block<Half<Value>> high;
-    for (std::size_t i = 0; i < block_count; ++i) {
-      low[i] = static_cast<Half<Value>>(values[i]);
-      high[i] = static_cast<Half<Value>>(values[i] >> bits_of<Half<Value>>);
-    }
-    split_block<Half<Value>>(low, count, planes, stride);
-    split_block<Half<Value>>(high, count, planes + sizeof(Half<Value>) * stride, stride);
-  }
-}
+using Half =
+    std::conditional_t<sizeof(Value) == 8, std::uint32_t,
+                       std::conditional_t<sizeof(Value) == 4, std::uint16_t, std::uint8_t>>;
 
-// Reads block_count bytes of each plane.
+// Wide values go through halves, so many at a time that they stay in the first cache.
+constexpr std::size_t block_count = 512;
 template <typename Value>
-void merge_block(std::byte const* const* planes, Block<Value>& values) {
+using Halves = std::array<Half<Value>, block_count>;
+
+// Cuts value_of(0) … value_of(count - 1) into the planes, from their byte `at` on. __restrict,
+// since a byte could otherwise be part of anything, and the vectoriser would have to check. Two
+// planes at a time: when four were written straight from the values it took up to four times as
+// long, depending on how they lay to each other in memory.
+template <typename Value, typename ValueOf>
+void cut(std::byte* const* planes, std::size_t at, std::size_t count, ValueOf const& value_of) {
+  std::byte* __restrict const low_plane = planes[0] + at;
   if constexpr (sizeof(Value) == 1) {
-    std::memcpy(values.data(), planes[0], block_count);
+    for (std::size_t i = 0; i < count; ++i) low_plane[i] = std::byte{value_of(i)};
   } else if constexpr (sizeof(Value) == 2) {
-    auto const* const low = reinterpret_cast<std::uint8_t const*>(planes[0]);
-    auto const* const high = reinterpret_cast<std::uint8_t const*>(planes[1]);
-    Block<Value> merged;
-    for (std::size_t i = 0; i < block_count; ++i) {
-      merged[i] = static_cast<Value>(low[i] | high[i] << CHAR_BIT);
+    std::byte* __restrict const high_plane = planes[1] + at;
+    for (std::size_t i = 0; i < count; ++i) {
+      Value const value = value_of(i);
+      low_plane[i] = static_cast<std::byte>(value & 0xff);
+      high_plane[i] = static_cast<std::byte>(value >> CHAR_BIT);
     }
-    values = merged;
   } else {
-    Block<Half<Value>> low;
-    Block<Half<Value>> high;
-    merge_block<Half<Value>>(planes, low);
-    merge_block<Half<Value>>(planes + sizeof(Half<Value>), high);
-    for (std::size_t i = 0; i < block_count; ++i) {
-      values[i] = static_cast<Value>(low[i] | static_cast<Value>(high[i]) << bits_of<Half<Value>>);
+    Halves<Value> low;
+    Halves<Value> high;
+    for (std::size_t first = 0; first < count; first += block_count) {
+      std::size_t const block = std::min(block_count, count - first);
+      for (std::size_t i = 0; i < block; ++i) {
+        Value const value = value_of(first + i);
+        low[i] = static_cast<Half<Value>>(value);
+        high[i] = static_cast<Half<Value>>(value >> bits_of<Half<Value>>);
+      }
+      cut<Half<Value>>(planes, at + first, block, [&](std::size_t i) { return low[i]; });
+      cut<Half<Value>>(planes + sizeof(Half<Value>), at + first, block,
+                       [&](std::size_t i) { return high[i]; });
     }
   }
 }
 
-template <typename Value>
-void load_block(std::span<std::byte const> raw, std::size_t first, std::size_t count,
-                Block<Value>& values) {
-  std::memcpy(values.data(), raw.data() + first * sizeof(Value), count * sizeof(Value));
-}
-
-// Calls load(first, count, block) for block after block and cuts what it put there.
-template <typename Value, typename Load>
-void split_all(std::span<std::byte> planes, Load const& load) {
-  std::size_t const values_count = planes.size() / sizeof(Value);
-  Block<Value> values{};
-  for (std::size_t first = 0; first < values_count; first += block_count) {
-    std::size_t const count = std::min(block_count, values_count - first);
-    load(first, count, values);
-    split_block<Value>(values, count, planes.data() + first, values_count);
-  }
-}
-
-// Puts block after block together and calls save(first, count, block).
-template <typename Value, typename Save>
-void merge_all(Planes const& planes, Save const& save) {
-  std::size_t const values_count = planes[0].size();
-  Block<Value> values;
-  std::array<std::byte const*, sizeof(Value)> sources{};
-  std::array<Block<std::byte>, sizeof(Value)> last{};  // what is left over, filled up to a block
-  for (std::size_t first = 0; first < values_count; first += block_count) {
-    std::size_t const count = std::min(block_count, values_count - first);
-    for (std::size_t p = 0; p < sizeof(Value); ++p) {
-      sources[p] = planes[p].data() + first;
-      if (count < block_count) {
-        std::memcpy(last[p].data(), sources[p], count);
-        sources[p] = last[p].data();
+// The opposite: take(0, value) … take(count - 1, value). Reading four planes at once is no trouble.
+template <typename Value, typename Take>
+void join(std::byte const* const* planes, std::size_t at, std::size_t count, Take const& take) {
+  auto const byte_at = [](std::byte const* plane, std::size_t i, unsigned byte) {
+    return static_cast<Value>(static_cast<Value>(plane[i]) << (CHAR_BIT * byte));
+  };
+  std::byte const* __restrict const plane_0 = planes[0] + at;
+  if constexpr (sizeof(Value) == 1) {
+    for (std::size_t i = 0; i < count; ++i) take(i, byte_at(plane_0, i, 0));
+  } else if constexpr (sizeof(Value) == 2) {
+    std::byte const* __restrict const plane_1 = planes[1] + at;
+    for (std::size_t i = 0; i < count; ++i) {
+      take(i, static_cast<Value>(byte_at(plane_0, i, 0) | byte_at(plane_1, i, 1)));
+    }
+  } else if constexpr (sizeof(Value) == 4) {
+    std::byte const* __restrict const plane_1 = planes[1] + at;
+    std::byte const* __restrict const plane_2 = planes[2] + at;
+    std::byte const* __restrict const plane_3 = planes[3] + at;
+    for (std::size_t i = 0; i < count; ++i) {
+      take(i, byte_at(plane_0, i, 0) | byte_at(plane_1, i, 1) | byte_at(plane_2, i, 2) |
+                  byte_at(plane_3, i, 3));
+    }
+  } else {
+    Halves<Value> low;
+    Halves<Value> high;
+    for (std::size_t first = 0; first < count; first += block_count) {
+      std::size_t const block = std::min(block_count, count - first);
+      join<Half<Value>>(planes, at + first, block,
+                        [&](std::size_t i, Half<Value> half) { low[i] = half; });
+      join<Half<Value>>(planes + sizeof(Half<Value>), at + first, block,
+                        [&](std::size_t i, Half<Value> half) { high[i] = half; });
+      for (std::size_t i = 0; i < block; ++i) {
+        take(first + i, low[i] | static_cast<Value>(high[i]) << bits_of<Half<Value>>);
       }
     }
-    merge_block<Value>(sources.data(), values);
-    save(first, count, values);
   }
 }
 
-template <typename Value>
-void split_as(std::span<std::byte const> raw, unsigned bits, std::span<std::byte> planes) {
-  split_all<Value>(planes, [&](std::size_t first, std::size_t count, Block<Value>& values) {
-    load_block(raw, first, count, values);
-    for (Value& value : values) value = rotate_left(value, bits);
-  });
+template <typename Byte>
+std::array<Byte*, value_bytes_max> pointers_to(
+    std::array<std::span<Byte>, value_bytes_max> const& planes) {
+  std::array<Byte*, value_bytes_max> pointers{};
+  std::ranges::transform(planes, pointers.begin(), [](auto const& plane) { return plane.data(); });
+  return pointers;
 }
 
 template <typename Value>
-void merge_as(Planes const& planes, unsigned bits, std::span<std::byte> raw) {
+void split_as(std::byte const* __restrict raw, unsigned bits, MutablePlanes const& planes) {
+  cut<Value>(pointers_to(planes).data(), 0, planes[0].size(),
+             [=](std::size_t i) { return rotate_left(load<Value>(raw, i), bits); });
+}
+
+template <typename Value>
+void merge_as(Planes const& planes, unsigned bits, std::byte* __restrict raw) {
   unsigned const back = (bits_of<Value> - bits) % bits_of<Value>;
-  merge_all<Value>(planes, [&](std::size_t first, std::size_t count, Block<Value>& values) {
-    for (Value& value : values) value = rotate_left(value, back);
-    std::memcpy(raw.data() + first * sizeof(Value), values.data(), count * sizeof(Value));
+  join<Value>(pointers_to(planes).data(), 0, planes[0].size(),
+              [=](std::size_t i, Value value) { save(rotate_left(value, back), raw, i); });
+}
+
+template <typename Value>
+void split_difference_as(std::byte const* __restrict raw, std::byte const* __restrict base,
+                         MutablePlanes const& planes) {
+  cut<Value>(pointers_to(planes).data(), 0, planes[0].size(), [=](std::size_t i) {
+    return fold(static_cast<Value>(load<Value>(raw, i) - load<Value>(base, i)));
   });
 }
 
 template <typename Value>
-void split_difference_as(std::span<std::byte const> raw, std::span<std::byte const> base,
-                         std::span<std::byte> planes) {
-  Block<Value> before{};
-  split_all<Value>(planes, [&](std::size_t first, std::size_t count, Block<Value>& values) {
-    load_block(raw, first, count, values);
-    load_block(base, first, count, before);
-    for (std::size_t i = 0; i < block_count; ++i) {
-      values[i] = fold(static_cast<Value>(values[i] - before[i]));
-    }
-  });
-}
-
-template <typename Value>
-void merge_difference_as(Planes const& planes, std::span<std::byte const> base,
-                         std::span<std::byte> raw) {
-  Block<Value> before{};
-  merge_all<Value>(planes, [&](std::size_t first, std::size_t count, Block<Value>& values) {
-    load_block(base, first, count, before);
-    for (std::size_t i = 0; i < block_count; ++i) {
-      values[i] = static_cast<Value>(unfold(values[i]) + before[i]);
-    }
-    std::memcpy(raw.data() + first * sizeof(Value), values.data(), count * sizeof(Value));
+void merge_difference_as(Planes const& planes, std::byte const* __restrict base,
+                         std::byte* __restrict raw) {
+  join<Value>(pointers_to(planes).data(), 0, planes[0].size(), [=](std::size_t i, Value value) {
+    save(static_cast<Value>(unfold(value) + load<Value>(base, i)), raw, i);
   });
 }
 
@@ -186,7 +180,8 @@ void with_value_of(std::size_t value_bytes, Work const& work) {
   }
 }
 
-bool are_of(Planes const& planes, std::size_t value_bytes, std::size_t raw_bytes) {
+template <typename AnyPlanes>
+bool hold(AnyPlanes const& planes, std::size_t value_bytes, std::size_t raw_bytes) {
   return std::ranges::all_of(std::span(planes).first(value_bytes), [&](auto const& plane) {
     return plane.size() * value_bytes == raw_bytes;
   });
@@ -194,31 +189,42 @@ bool are_of(Planes const& planes, std::size_t value_bytes, std::size_t raw_bytes
 
 }  // namespace
 
-void split_planes(std::span<std::byte const> raw, PlaneLayout layout, std::span<std::byte> planes) {
-  GROVE_ASSERT(raw.size() == planes.size() && raw.size() % layout.value_bytes == 0);
-  with_value_of(layout.value_bytes,
-                [&]<typename Value>() { split_as<Value>(raw, layout.rotated_left_bits, planes); });
+MutablePlanes adjacent_planes(std::span<std::byte> bytes, std::size_t value_bytes) {
+  GROVE_ASSERT(bytes.size() % value_bytes == 0);
+  std::size_t const size = bytes.size() / value_bytes;
+  MutablePlanes planes;
+  for (std::size_t p = 0; p < value_bytes; ++p) planes[p] = bytes.subspan(p * size, size);
+  return planes;
+}
+
+void split_planes(std::span<std::byte const> raw, PlaneLayout layout, MutablePlanes const& planes) {
+  GROVE_ASSERT(hold(planes, layout.value_bytes, raw.size()));
+  with_value_of(layout.value_bytes, [&]<typename Value>() {
+    split_as<Value>(raw.data(), layout.rotated_left_bits, planes);
+  });
 }
 
 void merge_planes(Planes const& planes, PlaneLayout layout, std::span<std::byte> raw) {
-  GROVE_ASSERT(are_of(planes, layout.value_bytes, raw.size()));
-  with_value_of(layout.value_bytes,
-                [&]<typename Value>() { merge_as<Value>(planes, layout.rotated_left_bits, raw); });
+  GROVE_ASSERT(hold(planes, layout.value_bytes, raw.size()));
+  with_value_of(layout.value_bytes, [&]<typename Value>() {
+    merge_as<Value>(planes, layout.rotated_left_bits, raw.data());
+  });
 }
 
 void split_difference(std::span<std::byte const> raw, std::span<std::byte const> base,
-                      std::size_t value_bytes, std::span<std::byte> planes) {
-  GROVE_ASSERT(raw.size() == planes.size() && raw.size() % value_bytes == 0);
-  GROVE_ASSERT(raw.size() == base.size());
-  with_value_of(value_bytes,
-                [&]<typename Value>() { split_difference_as<Value>(raw, base, planes); });
+                      std::size_t value_bytes, MutablePlanes const& planes) {
+  GROVE_ASSERT(hold(planes, value_bytes, raw.size()) && raw.size() == base.size());
+  with_value_of(value_bytes, [&]<typename Value>() {
+    split_difference_as<Value>(raw.data(), base.data(), planes);
+  });
 }
 
 void merge_difference(Planes const& planes, std::span<std::byte const> base,
                       std::size_t value_bytes, std::span<std::byte> raw) {
-  GROVE_ASSERT(are_of(planes, value_bytes, raw.size()) && raw.size() == base.size());
-  with_value_of(value_bytes,
-                [&]<typename Value>() { merge_difference_as<Value>(planes, base, raw); });
+  GROVE_ASSERT(hold(planes, value_bytes, raw.size()) && raw.size() == base.size());
+  with_value_of(value_bytes, [&]<typename Value>() {
+    merge_difference_as<Value>(planes, base.data(), raw.data());
+  });
 }
 
 }  // namespace grove

@@ -25,14 +25,14 @@ Planes planes_in(std::span<std::byte const> bytes, std::size_t value_bytes) {
 
 Bytes split(std::span<std::byte const> raw, PlaneLayout layout) {
   Bytes planes(raw.size());
-  split_planes(raw, layout, planes);
+  split_planes(raw, layout, adjacent_planes(planes, layout.value_bytes));
   return planes;
 }
 
 Bytes difference(std::span<std::byte const> raw, std::span<std::byte const> base,
                  std::size_t value_bytes) {
   Bytes planes(raw.size());
-  split_difference(raw, base, value_bytes, planes);
+  split_difference(raw, base, value_bytes, adjacent_planes(planes, value_bytes));
   return planes;
 }
 
@@ -78,7 +78,8 @@ TEST(BytePlanes, GiveBackEveryLengthAtEveryAlignment) {
       Bytes const room = noise(size + shift, 1);
       auto const raw = std::span(room).subspan(shift);
       Bytes planes(size + shift);
-      split_planes(raw, layout, std::span(planes).subspan(shift));
+      split_planes(raw, layout,
+                   adjacent_planes(std::span(planes).subspan(shift), layout.value_bytes));
       Bytes back(size + 3);
       merge_planes(planes_in(std::span(planes).subspan(shift), layout.value_bytes), layout,
                    std::span(back).subspan(3));

@@ -70,17 +70,14 @@ bool is_tried_for(Codec codec, ValueType type) {
   return false;
 }
 
-double ratio_in_planes(std::span<std::byte const> sample, PlaneLayout layout) {
-  std::size_t const plane_bytes = sample.size() / layout.value_bytes;
-  if (plane_bytes == 0) return 1;
-  Sample<layout_sample> room;
-  auto const planes = std::span(room).first(plane_bytes * layout.value_bytes);
-  split_planes(sample.first(planes.size()), layout, planes);
-  double sum = 0;
-  for (std::size_t p = 0; p < layout.value_bytes; ++p) {
-    sum += estimate_ratio(estimate_bits(planes.subspan(p * plane_bytes, plane_bytes)));
-  }
-  return sum / static_cast<double>(layout.value_bytes);
+PlaneGuess guess_layout(std::span<std::byte const> raw, PlaneLayout layout) {
+  Sample<layout_sample> raw_room;
+  Sample<layout_sample> planes_room;
+  auto const sample = take_sample(raw, layout_sample, raw_room);
+  auto const whole = sample.first(sample.size() - sample.size() % layout.value_bytes);
+  auto const planes = std::span(planes_room).first(whole.size());
+  split_planes(whole, layout, adjacent_planes(planes, layout.value_bytes));
+  return guess_planes(planes, layout.value_bytes);
 }
 
 struct FrameChoice {
@@ -114,10 +111,8 @@ CodecChoice choose_codec(std::span<std::byte const> raw, ValueType type) {
     if (ratio < ratio_clearly_better * best.ratio) best = {codec, ratio};
   };
   if (is_tried_for(Codec::zstd, type)) consider(Codec::zstd, choose_frame(raw).ratio);
-  Sample<layout_sample> room;
-  auto const sample = take_sample(raw, layout_sample, room);
   for (auto const& [codec, layout] : plane_codecs) {
-    if (is_tried_for(codec, type)) consider(codec, ratio_in_planes(sample, layout));
+    if (is_tried_for(codec, type)) consider(codec, guess_layout(raw, layout).ratio);
   }
   if (best.codec == Codec::raw) best.ratio = 1;
   return best;
@@ -132,9 +127,11 @@ std::optional<std::size_t> encode_payload(std::span<std::byte const> raw, Codec 
   PlaneLayout const layout = layout_of(codec);
   std::size_t const planes_bytes = raw.size() - raw.size() % layout.value_bytes;
   if (planes_bytes == 0) return std::nullopt;
-  auto const planes = plane_workspace(planes_bytes);
-  split_planes(raw.first(planes_bytes), layout, planes);
-  return encode_planes(planes, raw.subspan(planes_bytes), layout.value_bytes, room);
+  auto const whole = raw.first(planes_bytes);
+  return encode_planes(
+      guess_layout(whole, layout), layout.value_bytes, planes_bytes,
+      [&](MutablePlanes const& planes) { split_planes(whole, layout, planes); },
+      raw.subspan(planes_bytes), room);
 }
 
 Result<void> decode_payload(std::span<std::byte const> payload, Codec codec, std::size_t raw_bytes,

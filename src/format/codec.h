@@ -6,7 +6,7 @@
 // core of an x86 server: docs/benchmarks.md; why so: docs/decisions/0008-weights-in-byte-planes.md.
 // Not here: headers, checksums, names (format/chunk.h); what changed since another chunk
 // (format/delta.h).
-// Threads: any; see plane_workspace.
+// Threads: any; see format/plane_payload.h.
 #pragma once
 
 #include <cstddef>

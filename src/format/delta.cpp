@@ -22,9 +22,9 @@ using Sample = std::array<std::byte, sample_shape.windows_count * sample_shape.w
 // A sample's guess is wrong by a hundredth or two; what it gives up must be worse than that.
 constexpr double hopeless = 1.03;
 
-struct Width {
+struct WidthGuess {
   std::size_t value_bytes = 1;
-  double ratio = 1;  // of the delta's size to the chunk's, as the sample promises it
+  PlaneGuess planes;
 };
 
 std::span<std::size_t const> widths_of(ValueType type) {
@@ -48,25 +48,23 @@ std::span<std::size_t const> widths_of(ValueType type) {
   return widths;
 }
 
-Width choose_width(std::span<std::byte const> raw, std::span<std::byte const> base,
-                   ValueType type) {
+WidthGuess guess_width(std::span<std::byte const> raw, std::span<std::byte const> base,
+                       ValueType type) {
   Sample raw_room;
   Sample base_room;
-  Sample plane_room;
+  Sample planes_room;
   auto const raw_sample = take_sample(raw, sample_shape, raw_room);
   auto const base_sample = take_sample(base, sample_shape, base_room);
-  std::optional<Width> best;
+  std::optional<WidthGuess> best;
   for (std::size_t const value_bytes : widths_of(type)) {
-    std::size_t const plane_bytes = raw_sample.size() / value_bytes;
-    auto const planes = std::span(plane_room).first(plane_bytes * value_bytes);
-    split_difference(raw_sample.first(planes.size()), base_sample.first(planes.size()), value_bytes,
-                     planes);
-    double sum = 0;
-    for (std::size_t p = 0; p < value_bytes; ++p) {
-      sum += estimate_ratio(estimate_bits(planes.subspan(p * plane_bytes, plane_bytes)));
+    std::size_t const whole = raw_sample.size() - raw_sample.size() % value_bytes;
+    auto const planes = std::span(planes_room).first(whole);
+    split_difference(raw_sample.first(whole), base_sample.first(whole), value_bytes,
+                     adjacent_planes(planes, value_bytes));
+    PlaneGuess const guess = guess_planes(planes, value_bytes);
+    if (!best || guess.ratio < best->planes.ratio) {
+      best = {.value_bytes = value_bytes, .planes = guess};
     }
-    double const ratio = sum / static_cast<double>(value_bytes);
-    if (!best || ratio < best->ratio) best = {.value_bytes = value_bytes, .ratio = ratio};
   }
   return *best;
 }
@@ -80,18 +78,20 @@ std::optional<Buffer> encode_delta(std::span<std::byte const> raw, std::span<std
   if (encoded_bytes_max <= limits::chunk_header_bytes) return std::nullopt;
   std::size_t const payload_bytes_max =
       std::min(encoded_bytes_max - limits::chunk_header_bytes, raw.size());
-  auto const [value_bytes, ratio] = choose_width(raw, base, type);
+  auto const [value_bytes, guess] = guess_width(raw, base, type);
   std::size_t const planes_bytes = raw.size() - raw.size() % value_bytes;
-  bool const is_hopeless =
-      ratio * static_cast<double>(raw.size()) > hopeless * static_cast<double>(payload_bytes_max);
+  bool const is_hopeless = guess.ratio * static_cast<double>(raw.size()) >
+                           hopeless * static_cast<double>(payload_bytes_max);
   if (planes_bytes == 0 || is_hopeless) return std::nullopt;
 
-  auto const planes = plane_workspace(planes_bytes);
-  split_difference(raw.first(planes_bytes), base.first(planes_bytes), value_bytes, planes);
   // All the room there may be, since zstd needs some to spare.
   Buffer encoded(limits::chunk_header_bytes + raw.size());
-  auto const size = encode_planes(planes, raw.subspan(planes_bytes), value_bytes,
-                                  encoded.span().subspan(limits::chunk_header_bytes));
+  auto const size = encode_planes(
+      guess, value_bytes, planes_bytes,
+      [&, bytes = value_bytes](MutablePlanes const& planes) {
+        split_difference(raw.first(planes_bytes), base.first(planes_bytes), bytes, planes);
+      },
+      raw.subspan(planes_bytes), encoded.span().subspan(limits::chunk_header_bytes));
   if (!size || *size > payload_bytes_max) return std::nullopt;
   encoded.shrink(limits::chunk_header_bytes + *size);
   seal(encoded.span(),

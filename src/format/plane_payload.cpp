@@ -1,13 +1,10 @@
 #include "format/plane_payload.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
-#include <cstring>
 
 #include "base/buffer.h"
 #include "base/limits.h"
-#include "format/frame.h"
 #include "format/little_endian.h"
 #include "format/sample.h"
 
@@ -16,24 +13,10 @@ namespace {
 
 using PlaneLength = std::uint32_t;
 
-// Enough of a large plane to know its entropy to about a hundredth, and a sixteenth of a small one.
-SampleShape shape_for(std::size_t plane_bytes) {
-  constexpr std::size_t windows_count = 8;
-  std::size_t const window_bytes = std::clamp<std::size_t>(plane_bytes / 128 / 8 * 8, 64, 512);
-  return {.windows_count = windows_count, .window_bytes = window_bytes};
-}
-
-std::optional<std::size_t> encode_plane(std::span<std::byte const> plane,
-                                        std::span<std::byte> out) {
-  std::array<std::byte, 8 * 512> sample;
-  double const bits = estimate_bits(take_sample(plane, shape_for(plane.size()), sample));
-  if (bits < bits_worth_coding) {
-    Effort const effort = bits < bits_worth_searching ? Effort::search : Effort::entropy;
-    if (auto const size = encode_frame(plane, effort, out)) return size;
-  }
-  if (plane.size() > out.size()) return std::nullopt;
-  std::memcpy(out.data(), plane.data(), plane.size());
-  return plane.size();
+// This thread's: room for the planes of a chunk.
+std::span<std::byte> workspace() {
+  thread_local Buffer room(limits::chunk_bytes_max);
+  return room.span();
 }
 
 // The sizes that the planes take, in a payload that they fill.
@@ -65,48 +48,78 @@ Result<std::array<std::size_t, value_bytes_max>> plane_sizes(std::span<std::byte
 
 }  // namespace
 
-std::span<std::byte> plane_workspace(std::size_t size) {
-  GROVE_ASSERT(size <= limits::chunk_bytes_max);
-  thread_local Buffer workspace(limits::chunk_bytes_max);
-  return workspace.span().first(size);
+PlaneGuess guess_planes(std::span<std::byte const> planes, std::size_t value_bytes) {
+  PlaneGuess guess;
+  std::size_t const plane_bytes = planes.size() / value_bytes;
+  double sum = 0;
+  for (std::size_t p = 0; p < value_bytes; ++p) {
+    double const bits = estimate_bits(planes.subspan(p * plane_bytes, plane_bytes));
+    sum += estimate_ratio(bits);
+    if (bits >= bits_worth_coding) continue;
+    guess.efforts[p] = bits < bits_worth_searching ? Effort::search : Effort::entropy;
+  }
+  guess.ratio = sum / static_cast<double>(value_bytes);
+  return guess;
 }
 
-std::optional<std::size_t> encode_planes(std::span<std::byte const> planes,
+std::optional<std::size_t> encode_planes(PlaneGuess guess, std::size_t value_bytes,
+                                         std::size_t planes_bytes,
+                                         std::function<void(MutablePlanes const&)> const& split,
                                          std::span<std::byte const> left_over,
-                                         std::size_t value_bytes, std::span<std::byte> out) {
-  GROVE_ASSERT(!planes.empty() && planes.size() % value_bytes == 0);
-  std::size_t const plane_bytes = planes.size() / value_bytes;
+                                         std::span<std::byte> out) {
+  GROVE_ASSERT(planes_bytes > 0 && planes_bytes % value_bytes == 0);
+  std::size_t const plane_bytes = planes_bytes / value_bytes;
+  MutablePlanes planes = adjacent_planes(workspace().first(planes_bytes), value_bytes);
   std::size_t used = value_bytes * sizeof(PlaneLength);
   for (std::size_t p = 0; p < value_bytes; ++p) {
-    if (out.size() <= used) return std::nullopt;
-    auto const size = encode_plane(planes.subspan(p * plane_bytes, plane_bytes), out.subspan(used));
-    if (!size) return std::nullopt;
-    store_little_endian(out, p * sizeof(PlaneLength), static_cast<PlaneLength>(*size));
-    used += *size;
+    if (guess.efforts[p]) continue;
+    if (out.size() < used + plane_bytes) return std::nullopt;
+    planes[p] = out.subspan(used, plane_bytes);
+    used += plane_bytes;
   }
-  if (out.size() - used < left_over.size()) return std::nullopt;
+  if (out.size() < used + left_over.size()) return std::nullopt;
+  split(planes);
+
+  for (std::size_t p = 0; p < value_bytes; ++p) {
+    std::size_t size = plane_bytes;
+    if (guess.efforts[p]) {
+      auto const frame = encode_frame(planes[p], *guess.efforts[p], out.subspan(used));
+      if (!frame) {  // the guess was wrong: once more without it
+        guess.efforts[p].reset();
+        return encode_planes(guess, value_bytes, planes_bytes, split, left_over, out);
+      }
+      size = *frame;
+      used += size;
+    }
+    store_little_endian(out, p * sizeof(PlaneLength), static_cast<PlaneLength>(size));
+  }
+  if (out.size() < used + left_over.size()) return std::nullopt;
   std::ranges::copy(left_over, out.begin() + static_cast<std::ptrdiff_t>(used));
   return used + left_over.size();
 }
 
 Result<DecodedPlanes> decode_planes(std::span<std::byte const> payload, std::size_t value_bytes,
                                     std::size_t raw_bytes) {
+  GROVE_ASSERT(raw_bytes <= limits::chunk_bytes_max);
   TRY(auto const sizes, plane_sizes(payload, value_bytes, raw_bytes));
   std::size_t const plane_bytes = raw_bytes / value_bytes;
   DecodedPlanes decoded;
   std::size_t begin = value_bytes * sizeof(PlaneLength);
-  for (std::size_t p = 0; p < value_bytes; ++p) {
-    decoded.planes[p] = payload.subspan(begin, sizes[p]);
-    begin += sizes[p];
-    if (sizes[p] < plane_bytes) {
-      TRY(check_frame(decoded.planes[p], plane_bytes));
+  for (bool const is_frame : {false, true}) {
+    for (std::size_t p = 0; p < value_bytes; ++p) {
+      if ((sizes[p] < plane_bytes) != is_frame) continue;
+      decoded.planes[p] = payload.subspan(begin, sizes[p]);
+      begin += sizes[p];
     }
   }
   decoded.left_over = payload.subspan(begin);
-  auto const workspace = plane_workspace(plane_bytes * value_bytes);
   for (std::size_t p = 0; p < value_bytes; ++p) {
     if (sizes[p] == plane_bytes) continue;
-    auto const plane = workspace.subspan(p * plane_bytes, plane_bytes);
+    TRY(check_frame(decoded.planes[p], plane_bytes));
+  }
+  for (std::size_t p = 0; p < value_bytes; ++p) {
+    if (sizes[p] == plane_bytes) continue;
+    auto const plane = workspace().subspan(p * plane_bytes, plane_bytes);
     TRY(decode_frame(decoded.planes[p], plane));
     decoded.planes[p] = plane;
   }
