@@ -53,7 +53,7 @@ TEST(BytePlanes, PutTheExponentIntoOneByte) {
 }
 
 TEST(BytePlanes, KeepEveryBitPatternOf16Bits) {
-  Bytes raw(2 * 65536);
+  Bytes raw(131'072);
   for (std::size_t i = 0; i < 65536; ++i) {
     raw[2 * i] = static_cast<std::byte>(i & 0xff);
     raw[2 * i + 1] = static_cast<std::byte>(i >> 8);

@@ -26,7 +26,7 @@ template <SampleShape shape>
 using Sample = std::array<std::byte, shape.windows_count * shape.window_bytes>;
 
 struct PlaneCodec {
-  Codec codec;
+  Codec codec = Codec::raw;
   PlaneLayout layout;
 };
 

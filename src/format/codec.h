@@ -2,8 +2,8 @@
 //
 // Weights carry about 2.6 bits of entropy in their 8 bits of exponent and noise in the rest. So
 // values are cut into byte planes (format/byte_planes.h), rotated so that the exponent fills one,
-// and each plane is coded byte by byte or left as it is (format/plane_payload.h). Measured on one
-// core of an x86 server: docs/benchmarks.md#the-codecs; why so: docs/decisions/0008-weights-in-byte-planes.md.
+// and each plane is coded byte by byte or left as it is (format/plane_payload.h). How fast and how
+// small: docs/benchmarks.md#the-codecs; why so: docs/decisions/0008-weights-in-byte-planes.md.
 // Not here: headers, checksums, names (format/chunk.h); what changed since another chunk
 // (format/delta.h).
 // Threads: any; see format/plane_payload.h.
@@ -38,9 +38,9 @@ struct CodecChoice {
   double ratio = 1;  // of the encoded size to the raw one, as the sample promises it
 };
 
-// The codec for a chunk of such values, from a sample of `raw`; raw where none saves two hundredths.
-// Takes 4 to 10 µs for floats, whatever the size; 20 for integers and 45 for `unknown`, for which
-// more ways are tried.
+// The codec for a chunk of such values, from a sample of `raw`; raw where none saves 2 %. Takes 4
+// to 10 µs for floats, whatever the size; 20 for integers and 45 for `unknown`, for which more ways
+// are tried.
 CodecChoice choose_codec(std::span<std::byte const> raw, ValueType type);
 
 // Encodes 1 byte .. 4 MiB into the beginning of `out`; returns the payload's size. Nothing where it

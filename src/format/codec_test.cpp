@@ -79,6 +79,14 @@ TEST(Codec, LeavesDenseDataRaw) {
   }
 }
 
+TEST(Codec, PromisesNothingForLessThanOneValue) {
+  for (auto const type : {ValueType::f32, ValueType::f64, ValueType::bf16}) {
+    auto const choice = choose_codec(Bytes(1), type);
+    EXPECT_EQ(choice.codec, Codec::raw);
+    EXPECT_EQ(choice.ratio, 1);
+  }
+}
+
 TEST(Codec, SaysWithinTwoHundredthsWhatItWillSave) {
   for (auto const type : {ValueType::bf16, ValueType::f16, ValueType::f32, ValueType::f64}) {
     Bytes const raw = weights(type, 1 << 18);
@@ -196,9 +204,9 @@ class HostilePlanes : public testing::Test {
     return decoded.error().message;
   }
 
-  Bytes const zeros_ = Bytes(plane_bytes);
-  Bytes const frame_ = frame_of(zeros_);
-  std::uint32_t const frame_bytes_ = static_cast<std::uint32_t>(frame_.size());
+  Bytes zeros_ = Bytes(plane_bytes);
+  Bytes frame_ = frame_of(zeros_);
+  std::uint32_t frame_bytes_ = static_cast<std::uint32_t>(frame_.size());
 };
 
 TEST_F(HostilePlanes, AreAcceptedWhereEveryLengthIsRight) {

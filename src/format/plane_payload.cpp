@@ -50,6 +50,7 @@ Result<std::array<std::size_t, value_bytes_max>> plane_sizes(std::span<std::byte
 
 PlaneGuess guess_planes(std::span<std::byte const> planes, std::size_t value_bytes) {
   PlaneGuess guess;
+  if (planes.empty()) return guess;
   std::size_t const plane_bytes = planes.size() / value_bytes;
   double sum = 0;
   for (std::size_t p = 0; p < value_bytes; ++p) {
