@@ -50,6 +50,11 @@ inline constexpr std::uint64_t job_buffers_bytes_max = 96 * mib;  // all chunk b
 // Chunks at once to one copy. Two keep a link busy; with more, each of them would move so slowly
 // on a 100 Mb/s link that a body waiting for a worker's room would pass for a dead one.
 inline constexpr std::size_t sends_in_flight_max = 2;
+// Chunks at once from one worker, for all shards of a gather together: while one is proven and
+// written the other is on its way, and a slow worker holds up no more than 8 MiB.
+inline constexpr std::size_t gets_in_flight_max = 2;
+// A worker without anything to give looks this often whether another's chunk is overdue.
+inline constexpr std::chrono::milliseconds idle_holder_period = 100ms;
 inline constexpr std::size_t digests_per_call_max = 4096;
 static_assert(window_bytes_max >= chunk_bytes_max);
 static_assert(job_buffers_bytes_max >= 2 * window_bytes_max);

@@ -16,8 +16,7 @@ namespace grove {
 namespace fs = std::filesystem;
 namespace {
 
-// Shards that are fetched side by side: enough to keep every worker busy, few enough that their
-// first chunks all find room in memory.
+// Shards that are fetched side by side, each with its list in memory and its file open.
 constexpr std::size_t shards_at_once = 16;
 
 Error cancelled() {
@@ -160,20 +159,6 @@ void GatherJob::tell_fallback(ShardIndex shard, std::size_t next, std::size_t fa
   job_->add_line(lines::trying_replica(device(next).rank, shard, device(failed).rank));
 }
 
-FetchOptions GatherJob::fetch_options(std::optional<ShardIndex> shard) {
-  auto const on_fallback = [this, shard](std::size_t next, std::size_t failed, Error const&) {
-    if (!shard) return;
-    tell_fallback(*shard, next, failed);
-  };
-  auto const on_failure = [this](std::size_t holder) { count_failed_try(holder); };
-  auto const on_bytes = [this](std::uint64_t bytes) { job_->add_bytes_done(bytes); };
-  return {.offload = services_.offload,
-          .buffers = services_.buffers,
-          .on_failure = on_failure,
-          .on_fallback = on_fallback,
-          .on_bytes = on_bytes};
-}
-
 Awaitable<Result<void>> GatherJob::transfer() {
   CheckpointWriter::Options const options{.path = output_,
                                           .file_bytes = manifest_.file_bytes,
@@ -182,6 +167,18 @@ Awaitable<Result<void>> GatherJob::transfer() {
                                           .mark = mark()};
   CO_TRY(writer_,
          co_await services_.offload.run([&] { return CheckpointWriter::create(options); }));
+  fetch_.emplace(
+      Fetch::Options{.executor = services_.executor,
+                     .offload = services_.offload,
+                     .buffers = services_.buffers,
+                     .on_failure = [this](std::size_t holder) { count_failed_try(holder); },
+                     .on_bytes = [this](std::uint64_t bytes) { job_->add_bytes_done(bytes); }});
+  auto result = co_await fetch_all();
+  co_await fetch_->stop();
+  co_return result;
+}
+
+Awaitable<Result<void>> GatherJob::fetch_all() {
   CO_TRY(co_await follow_holders(manifest_holders_, [this] { return fetch_header(); }));
   shards_.resize(manifest_.shards.size());
   std::vector<Awaitable<void>> lanes;
@@ -201,16 +198,15 @@ Awaitable<Result<void>> GatherJob::transfer() {
 Awaitable<Result<void>> GatherJob::fetch_header() {
   if (manifest_.header_bytes == 0) co_return ok();
   auto holders = holders_at(manifest_holders_);
-  auto const options = fetch_options({});
-  auto list = co_await fetch_shard_list(manifest_.header_list, holders, options.on_failure);
+  auto list = co_await fetch_->shard_list(manifest_.header_list, holders);
   Result<void> result = ok();
   if (list.has_error()) {
     result = std::move(list).error();
   } else {
-    auto const sink = [this](std::span<std::byte const> raw, std::uint64_t offset) {
-      return writer_->write(raw, offset);
-    };
-    auto fetched = co_await fetch_list(list.value(), holders, sink, options);
+    FetchTarget target{.sink = [this](std::span<std::byte const> raw,
+                                      std::uint64_t offset) { return writer_->write(raw, offset); },
+                       .on_replaced = [](std::size_t, std::size_t) {}};
+    auto fetched = co_await fetch_->chunks(std::move(list).value(), holders, std::move(target));
     if (fetched.has_error()) result = std::move(fetched).error();
   }
   if (result.has_value() || result.error().kind != ErrorKind::unavailable) co_return result;
@@ -265,13 +261,13 @@ Awaitable<Result<void>> GatherJob::fetch_shard(ShardIndex index) {
   if (first != primary) {  // the survey has found the primary away, or its copy damaged
     tell_fallback(index, first, primary);
   }
-  auto const options = fetch_options(index);
-  CO_TRY(auto const list, co_await fetch_shard_list(entry.list, holders, options.on_failure));
+  CO_TRY(auto list, co_await fetch_->shard_list(entry.list, holders));
   if (config_.keep_shards) {
     CO_TRY(co_await open_shard_file(index));
   }
-  auto const sink = [this, &shard, &entry](std::span<std::byte const> raw,
-                                           std::uint64_t offset) -> Result<void> {
+  FetchTarget target;
+  target.sink = [this, &shard, &entry](std::span<std::byte const> raw,
+                                       std::uint64_t offset) -> Result<void> {
     TRY(writer_->write(raw, offset));
     if (!shard.file) return ok();
     // A chunk on the border reaches beyond the shard.
@@ -281,8 +277,11 @@ Awaitable<Result<void>> GatherJob::fetch_shard(ShardIndex index) {
     return shard.file->write(raw.subspan(begin - offset, end - begin),
                              shard.header_bytes + begin - entry.begin);
   };
-  CO_TRY(auto const fetched, co_await fetch_list(list, holders, sink, options));
-  shard.served_by = fetched.served_by;
+  target.on_replaced = [this, index](std::size_t next, std::size_t failed) {
+    tell_fallback(index, next, failed);
+  };
+  CO_TRY(shard.served_by,
+         co_await fetch_->chunks(std::move(list), std::move(holders), std::move(target)));
   co_return ok();
 }
 

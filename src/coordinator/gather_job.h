@@ -54,6 +54,7 @@ class GatherJob {
   Awaitable<Result<void>> commit();
 
   Awaitable<std::string> older_hint(Generation lost);
+  Awaitable<Result<void>> fetch_all();
   Awaitable<Result<void>> fetch_header();
   Awaitable<Result<void>> open_shard_file(ShardIndex index);
   Awaitable<Result<void>> fetch_shard(ShardIndex index);
@@ -62,7 +63,6 @@ class GatherJob {
                                          std::function<Awaitable<Result<void>>()> fetch);
   Awaitable<void> fetch_next_shards();
   Awaitable<void> announce_in_order();
-  FetchOptions fetch_options(std::optional<ShardIndex> shard);
   void count_failed_try(std::size_t worker_index);
   void tell_fallback(ShardIndex shard, std::size_t next, std::size_t failed);
   std::vector<Holder> holders_at(std::vector<std::size_t> const& worker_indexes);
@@ -88,6 +88,7 @@ class GatherJob {
   // transfer
   std::optional<CheckpointWriter> writer_;
   std::vector<Shard> shards_;
+  std::optional<Fetch> fetch_;
   std::uint32_t next_shard_ = 0;      // to be fetched
   std::uint32_t next_announced_ = 0;  // to be told to the followers
   bool is_announcing_ = false;

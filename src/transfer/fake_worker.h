@@ -1,7 +1,9 @@
 // A worker that keeps its chunks in memory, counts what it is asked and fails as it is told; real
-// HTTP on a free port. For tests of pushes. Threads: the test's loop.
+// HTTP on a free port. For tests of pushes and fetches. Threads: the test's loop.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <optional>
@@ -39,6 +41,7 @@ class FakeWorker {
   std::set<Digest> lost_at_commit;                       // chunks that are gone when a ref comes
   bool loses_again = false;                              // … whenever a ref comes
   std::function<void()> on_pull = [] {};                 // called when a pull begins
+  std::chrono::milliseconds get_delay{0};                // before a chunk goes out
 
   // What came of it.
   std::map<Digest, std::string> chunks;
@@ -47,6 +50,9 @@ class FakeWorker {
   std::vector<Digest> lists;
   std::vector<Digest> refs;  // their targets
   std::size_t syncs_count = 0;
+  std::size_t served_count = 0;  // chunks got from here
+  std::size_t gets_at_once = 0;
+  std::size_t gets_at_once_max = 0;
 
  private:
   using Answer = Awaitable<Result<void>>;
@@ -109,8 +115,12 @@ class FakeWorker {
 
   Answer get_chunk(HttpRequest& request, HttpResponder& responder) {
     CO_TRY(auto const digest, Digest::parse(request.args().at(0)));
+    gets_at_once_max = std::max(gets_at_once_max, ++gets_at_once);
+    if (get_delay.count() > 0) std::ignore = co_await sleep_for(get_delay);
+    --gets_at_once;
     auto const found = chunks.find(digest);
     if (found == chunks.end()) co_return fail(ErrorKind::not_found, "not here");
+    ++served_count;
     co_return co_await responder.send_text(200, "application/octet-stream", found->second);
   }
 

@@ -2,125 +2,264 @@
 
 #include <algorithm>
 #include <atomic>
-#include <map>
-#include <mutex>
+#include <chrono>
+#include <limits>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
-#include "plan/holder_choice.h"
+#include "base/limits.h"
 #include "transfer/pull.h"
 
 namespace grove {
 namespace {
 
-using Places = std::unordered_map<Digest, std::vector<std::uint64_t>>;
+using Clock = std::chrono::steady_clock;
 
-Places places_of(ShardList const& list) {
-  Places places;
-  auto offset = list.file_offset;
-  for (auto const& chunk : list.chunks) {
-    places[chunk.digest].push_back(offset);
-    offset += chunk.raw_bytes;
-  }
-  return places;
-}
-
-std::vector<Digest> digests_in_order(ShardList const& list) {
-  std::vector<Digest> digests;
-  std::unordered_map<Digest, bool> seen;
-  for (auto const& chunk : list.chunks) {
-    if (seen.emplace(chunk.digest, true).second) digests.push_back(chunk.digest);
-  }
-  return digests;
-}
-
-Error nobody_gave(std::vector<Holder> const& holders, std::map<std::size_t, Error> const& causes) {
-  std::string text;
-  for (auto const& holder : holders) {
-    auto const cause = causes.find(holder.worker_index);
-    if (cause == causes.end()) continue;
-    if (!text.empty()) text += "; ";
-    text += cause->second.message;
-  }
-  return {ErrorKind::unavailable, text.empty() ? "no worker has it" : text};
-}
+constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
 
 }  // namespace
 
-Awaitable<Result<Fetched>> fetch_list(ShardList const& list, std::vector<Holder>& holders,
-                                      PlacedChunkSink sink, FetchOptions options) {
-  GROVE_ASSERT(!holders.empty());
-  auto const places = places_of(list);
-  std::vector<std::size_t> indexes;
-  for (auto const& holder : holders) indexes.push_back(holder.worker_index);
-  HolderChoice choice(std::move(indexes), digests_in_order(list));
-
-  // Our own disk's failure ends the gather; it must not be taken for the holder's.
-  std::mutex sink_mutex;
-  std::optional<Error> sink_error;
-  std::atomic<std::uint64_t> bytes_written = 0;
-  auto const place_chunk = [&](Digest const& digest, std::span<std::byte const>,
-                               std::span<std::byte const> raw) -> Result<void> {
-    for (auto const offset : places.at(digest)) {
-      auto written = sink(raw, offset);
-      if (written.has_error()) {
-        std::lock_guard const lock(sink_mutex);
-        sink_error = written.error();
-        return written;
+// One list on its way. Kept alive by its requests, since a cancelled caller does not wait for them.
+struct Fetch::List {
+  List(asio::any_io_executor executor, ShardList shard_list, FetchTarget to)
+      : list(std::move(shard_list)), target(std::move(to)), changed(std::move(executor)) {
+    std::unordered_map<Digest, std::uint32_t> latest;
+    latest.reserve(list.chunks.size());
+    auto offset = list.file_offset;
+    next_place.resize(list.chunks.size(), none);
+    for (std::uint32_t index = 0; index < list.chunks.size(); ++index) {
+      offsets.push_back(offset);
+      offset += list.chunks[index].raw_bytes;
+      auto const [found, is_new] = latest.emplace(list.chunks[index].digest, index);
+      if (is_new) {
+        distinct.push_back(index);
+      } else {
+        next_place[found->second] = index;
+        found->second = index;
       }
-      bytes_written += raw.size();
+    }
+    is_taken = std::vector<std::atomic<bool>>(distinct.size());
+  }
+
+  std::vector<std::uint32_t> sizes() const {
+    std::vector<std::uint32_t> sizes;
+    for (auto const index : distinct) sizes.push_back(list.chunks[index].raw_bytes);
+    return sizes;
+  }
+  // Calls `use` with each place in the list of the chunk; stops at the first error.
+  Result<void> at_each_place(std::size_t chunk, auto const& use) const {
+    for (auto index = distinct[chunk]; index != none; index = next_place[index]) {
+      TRY(use(index));
     }
     return ok();
-  };
-  auto const on_outcome = [&](PullOutcome const&) { options.on_bytes(bytes_written.exchange(0)); };
-
-  Fetched fetched{.served_by = holders.front().worker_index};
-  std::map<std::size_t, Error> causes;
-  std::optional<std::size_t> failed_holder;
-  while (auto step = choice.next()) {
-    if (failed_holder) {
-      options.on_fallback(step->holder, *failed_holder, causes[*failed_holder]);
-    }
-    auto const holder = std::find_if(holders.begin(), holders.end(), [&](Holder const& h) {
-      return h.worker_index == step->holder;
-    });
-    PullOptions const pull_options{.buffers = &options.buffers,
-                                   .stop_after = StopAfter::any_failure};
-    auto const outcomes = co_await pull_chunks(holder->client, step->chunks, place_chunk,
-                                               options.offload, pull_options, on_outcome);
-    if (sink_error) co_return *sink_error;
-    bool const stopped = co_await is_cancelled();
-    if (stopped) co_return fail(ErrorKind::cancelled, "the gather was stopped");
-    bool has_failed = false;
-    for (auto const& outcome : outcomes) {
-      if (!outcome.error) {
-        choice.got(outcome.chunk);
-        fetched.served_by = step->holder;
-        continue;
-      }
-      choice.failed(step->holder, outcome.chunk, outcome.error->kind);
-      if (outcome.error->kind == ErrorKind::cancelled) continue;
-      causes[step->holder] = *outcome.error;
-      has_failed = true;
-    }
-    if (has_failed) options.on_failure(step->holder);
-    failed_holder = step->holder;
   }
-  options.on_bytes(bytes_written.exchange(0));
-  if (!choice.is_complete()) co_return nobody_gave(holders, causes);
-  co_return fetched;
+
+  ShardList list;
+  FetchTarget target;
+  std::vector<std::uint64_t> offsets;       // in the file, of each of the list's chunks
+  std::vector<std::uint32_t> distinct;      // the schedule's chunks: where each comes first
+  std::vector<std::uint32_t> next_place;    // where the same chunk comes again, or `none`
+  std::vector<std::atomic<bool>> is_taken;  // by the first proven copy of each
+
+  ChunkSchedule::ListId id = 0;
+  std::map<std::size_t, Error> causes;  // what each holder said last
+  std::optional<Error> error;           // the sink's
+  std::size_t running_count = 0;
+  // Once it is over the schedule has forgotten it.
+  bool is_over = false;
+  bool is_complete = false;
+  std::size_t served_by = 0;
+  Signal changed;
+};
+
+Fetch::Fetch(Options options)
+    : options_(std::move(options)), more_to_do_(options_.executor), tasks_(options_.executor) {}
+
+ChunkSchedule::Seconds Fetch::now() const {
+  return Clock::now().time_since_epoch();
 }
 
-Awaitable<Result<ShardList>> fetch_shard_list(Digest digest, std::vector<Holder>& holders,
-                                              HolderFailed on_failure) {
+// Each worker's requests are tasks that live as long as the fetch.
+void Fetch::meet(std::vector<Holder> const& holders) {
+  for (auto const& holder : holders) {
+    auto const index = holder.worker_index;
+    auto const [known, is_new] = workers_.try_emplace(index, Worker{holder.client, {}});
+    if (is_new) {
+      for (std::size_t i = 0; i < limits::gets_in_flight_max; ++i) {
+        tasks_.spawn("fetch", work(index));
+      }
+    } else if (known->second.client.address().endpoint != holder.client.address().endpoint) {
+      known->second.client.move_to(holder.client.address().endpoint);
+      schedule_.take_back(index);
+    }
+  }
+}
+
+Awaitable<Result<ShardList>> Fetch::shard_list(Digest digest, std::vector<Holder> holders) {
+  meet(holders);
   std::map<std::size_t, Error> causes;
-  for (auto& holder : holders) {
-    auto list = co_await holder.client.get_list(digest);
+  for (auto const& holder : holders) {
+    auto const index = holder.worker_index;
+    if (schedule_.is_left_out(index)) continue;
+    auto list = co_await workers_.at(index).client.get_list(digest);
     if (list.has_value()) co_return std::move(list).value();
-    causes[holder.worker_index] = list.error();
-    if (list.error().kind != ErrorKind::cancelled) on_failure(holder.worker_index);
+    auto error = std::move(list).error();
+    if (error.kind == ErrorKind::cancelled) co_return error;
+    options_.on_failure(index);
+    if (error.kind != ErrorKind::corrupt && error.kind != ErrorKind::not_found) {
+      workers_.at(index).last_error = error;
+      schedule_.unreachable(index);
+      look_at_lists();
+    }
+    causes[index] = std::move(error);
   }
   co_return nobody_gave(holders, causes);
+}
+
+Awaitable<Result<std::size_t>> Fetch::chunks(ShardList list, std::vector<Holder> holders,
+                                             FetchTarget target) {
+  meet(holders);
+  auto const fetched =
+      std::make_shared<List>(options_.executor, std::move(list), std::move(target));
+  std::vector<std::size_t> indexes;
+  for (auto const& holder : holders) indexes.push_back(holder.worker_index);
+  fetched->id = schedule_.add(indexes, fetched->sizes());
+  lists_.emplace(fetched->id, fetched);
+  look_at_lists();
+  more_to_do_.notify_all();
+  bool stopped = co_await is_cancelled();
+  while (!stopped && !(fetched->is_over && fetched->running_count == 0)) {
+    std::ignore = co_await fetched->changed.wait();  // the loop looks at what has changed
+    stopped = co_await is_cancelled();
+  }
+  end(*fetched);
+  lists_.erase(fetched->id);
+  if (fetched->error) co_return *fetched->error;
+  if (fetched->is_complete) co_return fetched->served_by;
+  if (stopped) co_return fail(ErrorKind::cancelled, "the gather was stopped");
+  co_return nobody_gave(holders, fetched->causes);
+}
+
+Awaitable<void> Fetch::stop() {
+  tasks_.cancel();
+  co_await tasks_.wait();
+}
+
+// One of a worker's requests after the other. Room for the body comes first, so that the choice is
+// made when the request can go out at once.
+Awaitable<void> Fetch::work(std::size_t worker) {
+  for (;;) {
+    bool const stopped = co_await is_cancelled();
+    if (stopped) co_return;
+    if (!schedule_.choose(worker, now())) {
+      // Others' requests may turn out to be slow.
+      std::ignore = co_await more_to_do_.wait_until(Clock::now() + limits::idle_holder_period);
+      continue;
+    }
+    auto const permit = co_await options_.buffers.acquire(limits::encoded_chunk_bytes_max);
+    if (!permit) co_return;
+    auto const choice = schedule_.choose(worker, now());
+    if (!choice) continue;
+    auto const request = schedule_.begin(worker, *choice, now());
+    auto const list = lists_.at(choice->list);
+    ++list->running_count;
+    TaskGroup task(options_.executor);
+    running_.emplace(request, Running{.list = choice->list, .task = &task});
+    task.spawn("chunk", move(request, worker, list, choice->chunk));
+    co_await task.wait();
+    running_.erase(request);
+    --list->running_count;
+    list->changed.notify_all();
+  }
+}
+
+Awaitable<void> Fetch::move(ChunkSchedule::RequestId request, std::size_t worker,
+                            std::shared_ptr<List> list, std::size_t chunk) {
+  auto const digest = list->list.chunks[list->distinct[chunk]].digest;
+  bool is_first = false;
+  std::optional<Error> sink_error;  // our own disk's: it must not be taken for the holder's
+  ChunkSink const place = [&](Digest const&, std::span<std::byte const>,
+                              std::span<std::byte const> raw) -> Result<void> {
+    if (list->is_taken[chunk].exchange(true)) return ok();
+    is_first = true;
+    auto written = list->at_each_place(
+        chunk, [&](std::uint32_t index) { return list->target.sink(raw, list->offsets[index]); });
+    if (written.has_error()) sink_error = written.error();
+    return written;
+  };
+  auto moved = co_await pull_chunk(workers_.at(worker).client, digest, place, options_.offload);
+  if (sink_error) {
+    list->error = std::move(sink_error);
+    end(*list);
+  } else if (moved.has_error()) {
+    note_failure(request, *list, worker, std::move(moved).error());
+  } else if (is_first) {
+    note_success(request, *list, chunk);
+  }
+}
+
+void Fetch::note_success(ChunkSchedule::RequestId request, List& list, std::size_t chunk) {
+  std::uint64_t bytes = 0;
+  std::ignore = list.at_each_place(chunk, [&](std::uint32_t index) -> Result<void> {  // no error
+    bytes += list.list.chunks[index].raw_bytes;
+    return ok();
+  });
+  options_.on_bytes(bytes);
+  for (auto const in_vain : schedule_.got(request, now())) {
+    auto const found = running_.find(in_vain);
+    if (found != running_.end()) found->second.task->cancel();
+  }
+  look_at_lists();
+}
+
+void Fetch::note_failure(ChunkSchedule::RequestId request, List& list, std::size_t worker,
+                         Error error) {
+  schedule_.failed(request, error.kind);
+  if (error.kind == ErrorKind::cancelled) return;
+  options_.on_failure(worker);
+  if (schedule_.is_left_out(worker)) workers_.at(worker).last_error = error;
+  list.causes[worker] = std::move(error);
+  look_at_lists();
+  more_to_do_.notify_all();
+}
+
+// Says who was replaced, and ends the lists that are complete or lost.
+void Fetch::look_at_lists() {
+  for (auto const& fallback : schedule_.take_fallbacks()) {
+    // A failure was counted when it happened.
+    if (fallback.why == ChunkSchedule::Why::outrun) options_.on_failure(fallback.failed);
+    lists_.at(fallback.list)->target.on_replaced(fallback.next, fallback.failed);
+  }
+  for (auto const& [id, list] : lists_) {
+    if (!list->is_over && schedule_.state(id) != ChunkSchedule::State::running) end(*list);
+  }
+}
+
+void Fetch::end(List& list) {
+  if (list.is_over) return;
+  list.is_over = true;
+  list.is_complete = schedule_.state(list.id) == ChunkSchedule::State::complete;
+  list.served_by = schedule_.served_by(list.id);
+  schedule_.remove(list.id);
+  for (auto const& [request, running] : running_) {
+    if (running.list == list.id) running.task->cancel();
+  }
+  list.changed.notify_all();
+}
+
+Error Fetch::nobody_gave(std::vector<Holder> const& holders,
+                         std::map<std::size_t, Error> const& causes) {
+  std::string text;
+  for (auto const& holder : holders) {
+    auto const cause = causes.find(holder.worker_index);
+    auto const& error =
+        cause != causes.end() ? cause->second : workers_.at(holder.worker_index).last_error;
+    if (error.message.empty()) continue;
+    if (!text.empty()) text += "; ";
+    text += error.message;
+  }
+  return {ErrorKind::unavailable, text.empty() ? "no worker has it" : text};
 }
 
 }  // namespace grove

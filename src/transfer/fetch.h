@@ -1,11 +1,13 @@
-// All chunks of one list, from whichever holders give them, each proven, into a sink: what a gather
-// does for every shard. Falls back from holder to holder as plan/holder_choice.h decides.
-// Threads: the job's executor; the sink runs on pool threads, several calls at once.
+// The chunks of a gather, from all holders in parallel, each proven, into a sink per shard. Every
+// worker has a bounded number of requests under way, across all lists together, so that a slow one
+// holds up no more than those; plan/chunk_schedule.h decides who is asked for what.
+// Threads: the job's executor; sinks run on pool threads, several calls at once.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <optional>
+#include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,7 +16,10 @@
 #include "format/manifest.h"
 #include "net/asio.h"
 #include "net/offload.h"
+#include "net/semaphore.h"
+#include "net/signal.h"
 #include "net/task_group.h"
+#include "plan/chunk_schedule.h"
 #include "transfer/worker_client.h"
 
 namespace grove {
@@ -28,29 +33,73 @@ struct Holder {
 using PlacedChunkSink =
     std::function<Result<void>(std::span<std::byte const> raw, std::uint64_t file_offset)>;
 
-// A holder did not give what it was asked for. Called on the job's executor.
-using HolderFailed = std::function<void(std::size_t worker_index)>;
+// A list is another holder's to serve, since `failed` does not any more.
+using HolderReplaced = std::function<void(std::size_t next, std::size_t failed)>;
 
-struct FetchOptions {
-  Offload& offload;
-  Semaphore& buffers;
-  HolderFailed on_failure;
-  // Another holder is tried after `failed` gave no more. Called on the job's executor.
-  std::function<void(std::size_t next, std::size_t failed, Error const& cause)> on_fallback;
-  std::function<void(std::uint64_t bytes)> on_bytes;  // written so far, in steps
+// Where the chunks of one list go, and whom to tell. The callbacks run on the job's executor.
+struct FetchTarget {
+  PlacedChunkSink sink;
+  HolderReplaced on_replaced;
 };
 
-struct Fetched {
-  std::size_t served_by = 0;  // worker index of the holder that gave the last of it
+class Fetch {
+ public:
+  struct Options {
+    asio::any_io_executor executor;
+    Offload& offload;
+    Semaphore& buffers;  // bytes of chunk bodies held at once
+    // A holder did not give what it was asked for.
+    std::function<void(std::size_t worker_index)> on_failure;
+    std::function<void(std::uint64_t bytes)> on_bytes;  // written, in steps
+  };
+  // stop() must have returned before it is destroyed.
+  explicit Fetch(Options options);
+
+  // The shard list itself, proven, from the first holder that gives it. A holder that was left out
+  // (plan/chunk_schedule.h) is not asked again, for anything, until it is named with another
+  // address. Fails: unavailable, with what each holder said last; cancelled.
+  Awaitable<Result<ShardList>> shard_list(Digest digest, std::vector<Holder> holders);
+
+  // All chunks of one list; several calls at once share the workers. Returns the index of the
+  // worker whose copy was served: the first holder, unless that failed. An empty list asks nobody.
+  // `holders` must not be empty. When it returns no sink is at work any more; but after a
+  // cancellation of the caller, only when stop() does.
+  // Fails: what the sink said, at once; unavailable, with what each holder said last; cancelled.
+  Awaitable<Result<std::size_t>> chunks(ShardList list, std::vector<Holder> holders,
+                                        FetchTarget target);
+
+  // Ends all requests and waits for them, whatever becomes of the caller.
+  Awaitable<void> stop();
+
+ private:
+  struct List;
+  struct Worker {
+    WorkerClient client;
+    Error last_error;
+  };
+
+  void meet(std::vector<Holder> const& holders);
+  Awaitable<void> work(std::size_t worker);
+  Awaitable<void> move(ChunkSchedule::RequestId request, std::size_t worker,
+                       std::shared_ptr<List> list, std::size_t chunk);
+  void note_success(ChunkSchedule::RequestId request, List& list, std::size_t chunk);
+  void note_failure(ChunkSchedule::RequestId request, List& list, std::size_t worker, Error error);
+  void look_at_lists();
+  void end(List& list);
+  Error nobody_gave(std::vector<Holder> const& holders, std::map<std::size_t, Error> const& causes);
+  ChunkSchedule::Seconds now() const;
+
+  Options options_;
+  ChunkSchedule schedule_;
+  std::map<std::size_t, Worker> workers_;
+  std::map<ChunkSchedule::ListId, std::shared_ptr<List>> lists_;
+  struct Running {
+    ChunkSchedule::ListId list = 0;
+    TaskGroup* task = nullptr;
+  };
+  std::map<ChunkSchedule::RequestId, Running> running_;
+  Signal more_to_do_;
+  TaskGroup tasks_;
 };
-
-// Fails: what the sink said, at once; else `unavailable`, with what each holder said last.
-// An empty list asks nobody and is served by the first holder. `holders` must not be empty.
-Awaitable<Result<Fetched>> fetch_list(ShardList const& list, std::vector<Holder>& holders,
-                                      PlacedChunkSink sink, FetchOptions options);
-
-// The shard list itself, proven, from the first holder that gives it.
-Awaitable<Result<ShardList>> fetch_shard_list(Digest digest, std::vector<Holder>& holders,
-                                              HolderFailed on_failure);
 
 }  // namespace grove

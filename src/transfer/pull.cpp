@@ -11,6 +11,14 @@
 namespace grove {
 namespace {
 
+Result<void> prove_and_hand_on(Digest const& digest, std::span<std::byte const> encoded,
+                               ChunkSink const& sink, Proof proof) {
+  if (proof == Proof::by_sink) return sink(digest, encoded, {});
+  Buffer scratch;
+  TRY(auto const raw, decode_chunk(encoded, digest, scratch));
+  return sink(digest, encoded, raw);
+}
+
 // One pull: what its lanes share. All of them run on one executor.
 class Pull {
  public:
@@ -33,7 +41,6 @@ class Pull {
       auto moved = co_await move_one(outcome.chunk);
       if (!moved) {
         outcome.error = std::move(moved).error();
-        has_failed_ = true;
         if (outcome.error->kind == ErrorKind::unavailable) unreachable_ = outcome.error;
       }
       if (observer_) observer_(outcome);
@@ -46,9 +53,6 @@ class Pull {
   Awaitable<Result<void>> move_one(Digest const& digest) {
     bool const cancelled = co_await is_cancelled();
     if (cancelled) co_return fail(ErrorKind::cancelled, "pull: cancelled");
-    if (has_failed_ && options_.stop_after == StopAfter::any_failure) {
-      co_return fail(ErrorKind::cancelled, "pull: stopped after another chunk's failure");
-    }
     if (unreachable_ && options_.stop_after == StopAfter::unreachable_source) {
       co_return *unreachable_;
     }
@@ -56,20 +60,7 @@ class Pull {
     if (options_.buffers != nullptr) {
       CO_TRY(permit, co_await options_.buffers->acquire(limits::encoded_chunk_bytes_max));
     }
-    CO_TRY(auto const encoded, co_await from_.get_chunk(digest));
-    auto taken = co_await offload_.run([&] { return prove_and_hand_on(digest, encoded.span()); });
-    if (!taken && taken.error().kind == ErrorKind::corrupt) {
-      co_return fail(ErrorKind::corrupt, "{}: {}", from_.address().endpoint.text(),
-                     taken.error().message);
-    }
-    co_return taken;
-  }
-
-  Result<void> prove_and_hand_on(Digest const& digest, std::span<std::byte const> encoded) const {
-    if (options_.proof == Proof::by_sink) return sink_(digest, encoded, {});
-    Buffer scratch;
-    TRY(auto const raw, decode_chunk(encoded, digest, scratch));
-    return sink_(digest, encoded, raw);
+    co_return co_await pull_chunk(from_, digest, sink_, offload_, options_.proof);
   }
 
   WorkerClient& from_;
@@ -80,11 +71,22 @@ class Pull {
   PullObserver const& observer_;
   std::vector<PullOutcome> outcomes_;
   std::size_t next_ = 0;
-  bool has_failed_ = false;
   std::optional<Error> unreachable_;
 };
 
 }  // namespace
+
+Awaitable<Result<void>> pull_chunk(WorkerClient& from, Digest digest, ChunkSink const& sink,
+                                   Offload& offload, Proof proof) {
+  CO_TRY(auto const encoded, co_await from.get_chunk(digest));
+  auto taken =
+      co_await offload.run([&] { return prove_and_hand_on(digest, encoded.span(), sink, proof); });
+  if (!taken && taken.error().kind == ErrorKind::corrupt) {
+    co_return fail(ErrorKind::corrupt, "{}: {}", from.address().endpoint.text(),
+                   taken.error().message);
+  }
+  co_return taken;
+}
 
 Awaitable<std::vector<PullOutcome>> pull_chunks(WorkerClient& from, std::span<Digest const> digests,
                                                 ChunkSink sink, Offload& offload,

@@ -1,6 +1,5 @@
 // These chunks, from that worker, each proven before it is handed on: the one movement of bytes out
 // of a worker, used by gather (sink: the file being written) and between workers (sink: a store).
-// Several requests are in flight at once, so that the link does not idle between two chunks.
 // Threads: the HttpClient's executor; decoding and the sink's work are offloaded.
 #pragma once
 
@@ -25,9 +24,12 @@ using ChunkSink = std::function<Result<void>(
 // every byte twice: it gets an empty `raw` and answers `corrupt` itself.
 enum class Proof { before_sink, by_sink };
 
-// Which failure ends the pull; the chunks that were not asked for get the outcome `cancelled`, or,
-// after an unreachable source, its error.
-enum class StopAfter { nothing, unreachable_source, any_failure };
+// One chunk. Fails: what the worker or the sink said; corrupt (other bytes than `digest` names).
+Awaitable<Result<void>> pull_chunk(WorkerClient& from, Digest digest, ChunkSink const& sink,
+                                   Offload& offload, Proof proof = Proof::before_sink);
+
+// Which failure ends the pull; the chunks that were not asked for get the same error.
+enum class StopAfter { nothing, unreachable_source };
 
 struct PullOptions {
   std::size_t in_flight = limits::pulls_in_flight_max;
@@ -36,7 +38,8 @@ struct PullOptions {
   StopAfter stop_after = StopAfter::nothing;
 };
 
-// One outcome per digest, in the order given; `observer` hears of each as it is known.
+// Several requests are in flight at once, so that the link does not idle between two chunks. One
+// outcome per digest, in the order given; `observer` hears of each as it is known.
 Awaitable<std::vector<PullOutcome>> pull_chunks(WorkerClient& from, std::span<Digest const> digests,
                                                 ChunkSink sink, Offload& offload,
                                                 PullOptions options, PullObserver observer = {});

@@ -178,22 +178,21 @@ TEST(Pull, LeavesTheProofToASinkThatWantsIt) {
   });
 }
 
-TEST(Pull, StopsAtTheFirstFailureWhereTold) {
+TEST(Pull, StopsAtASourceThatIsNotThereWhereTold) {
   TestLoop loop;
   Offload offload(2);
   FakeSource source(loop);
   Received received;
-  std::vector<Digest> const asked{sha256("absent"), source.add("a"), source.add("b")};
+  std::vector<Digest> const asked{source.add("a"), source.add("b")};
   loop.run([&]() -> Awaitable<void> {
     auto client = source.client();
     PullOptions options;
     options.in_flight = 1;
-    options.stop_after = StopAfter::any_failure;
-    auto const outcomes = co_await pull_chunks(client, asked, received.sink(), offload, options);
-    EXPECT_EQ(kind_of(outcomes[0]), ErrorKind::not_found);
-    EXPECT_EQ(kind_of(outcomes[1]), ErrorKind::cancelled);
-    EXPECT_EQ(kind_of(outcomes[2]), ErrorKind::cancelled);
+    options.stop_after = StopAfter::unreachable_source;
     co_await source.stop();
+    auto const outcomes = co_await pull_chunks(client, asked, received.sink(), offload, options);
+    EXPECT_EQ(kind_of(outcomes[0]), ErrorKind::unavailable);
+    EXPECT_EQ(outcomes[1].error, outcomes[0].error);
   });
   EXPECT_TRUE(received.chunks().empty());
 }

@@ -1,4 +1,4 @@
-"""kill -9 of a worker at several points of a store and of a gather; a worker that hangs."""
+"""kill -9 of a worker at several points of a store and of a gather; a worker that hangs or is slow."""
 import pytest
 
 from harness.lines import assert_one_error, is_done, matches, only
@@ -115,6 +115,18 @@ def test_a_worker_that_hangs_in_a_gather_is_replaced(make_cluster) -> None:
     assert ("1", "3", "4") in [(m["rank"], m["shard"], m["primary"])
                                for m in matches(lines, "replica")]
     assert versions.merged.read_bytes() == versions.old
+
+
+def test_the_replica_does_the_work_of_a_slow_worker(make_cluster) -> None:
+    cluster = make_cluster(proxied=True)
+    versions = Versions(cluster)
+    cluster.proxies[2].throttle(500_000)  # its 12 MB would take 24 s
+    lines = cluster.gather(versions.path)
+    assert is_done(lines), "\n".join(lines)
+    assert versions.merged.read_bytes() == versions.old
+    served = {rank: sum(request.answer_bytes for request in proxy.matching(r"^GET /chunks/"))
+              for rank, proxy in cluster.proxies.items()}
+    assert served[2] < 4_000_000 and served[3] > 20_000_000, served
 
 
 @pytest.mark.smoke

@@ -7,6 +7,7 @@ exactly that point, or cut the connection, before the request or in the middle o
 import re
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
 
 PIECE = 1 << 18
@@ -60,6 +61,8 @@ class Proxy:
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._closed = False
+        self._rate: float | None = None
+        self._sent_until = 0.0  # by time.monotonic(), at that rate
         self._listener = socket.create_server(("127.0.0.1", port), backlog=128)
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -76,6 +79,10 @@ class Proxy:
     def cut_answer(self, pattern: str, after_bytes: int, skip: int = 0, times: int = 1) -> Rule:
         """Closes the connection after so many bytes of a matching request's answer."""
         return self._add(Rule(pattern, skip, times, answer_cut_after_bytes=after_bytes))
+
+    def throttle(self, bytes_per_second: float) -> None:
+        """From now on all answers together come no faster than this."""
+        self._rate = bytes_per_second
 
     def clear_requests(self) -> None:
         with self._lock:
@@ -121,6 +128,15 @@ class Proxy:
             link = _Link(self, client, worker)
             threading.Thread(target=link.requests, daemon=True).start()
             threading.Thread(target=link.answers, daemon=True).start()
+
+    def pace(self, size: int) -> None:
+        """Waits until so many bytes of an answer may be passed on."""
+        if self._rate is None:
+            return
+        with self._lock:
+            self._sent_until = max(time.monotonic(), self._sent_until) + size / self._rate
+            wait = self._sent_until - time.monotonic()
+        time.sleep(max(0, wait))
 
     def note(self, request: Request) -> Rule | None:
         """Records a request; returns the rule that applies to it, if any."""
@@ -195,6 +211,7 @@ class _Link:
     def answers(self) -> None:
         try:
             while piece := self.worker.recv(PIECE):
+                self.proxy.pace(len(piece))
                 if self.current:
                     if not self.current.answer_bytes and piece.startswith(b"HTTP/1.1 "):
                         self.current.status = int(piece[9:12])
