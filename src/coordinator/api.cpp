@@ -1,6 +1,8 @@
 #include "coordinator/api.h"
 
 #include <algorithm>
+#include <charconv>
+#include <set>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -21,6 +23,32 @@ constexpr char const* json_type = "application/json";
 Awaitable<Result<void>> refuse_parameter(HttpResponder& responder, std::string detail) {
   auto body = nlohmann::json{{"detail", std::move(detail)}}.dump();
   co_return co_await responder.send_text(422, json_type, std::move(body));
+}
+
+Awaitable<Result<void>> refuse_generation(HttpResponder& responder, std::string const& text) {
+  co_return co_await refuse_parameter(responder, "generation must be a whole number: " + text);
+}
+
+// "1,3": leaves only the workers of these ranks in the config.
+Result<void> keep_ranks(std::string_view text, Config& config) {
+  std::set<Rank> ranks;
+  while (true) {
+    auto const comma = std::min(text.find(','), text.size());
+    Rank rank;
+    auto const [end, error] = std::from_chars(text.data(), text.data() + comma, rank.value);
+    bool const is_number = error == std::errc() && end == text.data() + comma;
+    bool const is_known = std::any_of(config.workers.begin(), config.workers.end(),
+                                      [&](DeviceConfig const& d) { return d.rank == rank; });
+    if (!is_number || !is_known) {
+      return fail(ErrorKind::invalid, "ranks: \"{}\" is no worker's rank",
+                  printable(text.substr(0, comma)));
+    }
+    ranks.insert(rank);
+    if (comma == text.size()) break;
+    text.remove_prefix(comma + 1);
+  }
+  std::erase_if(config.workers, [&](DeviceConfig const& d) { return !ranks.contains(d.rank); });
+  return ok();
 }
 
 }  // namespace
@@ -65,11 +93,18 @@ Awaitable<Result<Config>> Api::read_config() {
 Awaitable<Result<void>> Api::store_shard(HttpRequest& request, HttpResponder& responder) {
   auto ckpt_path = request.param("ckpt_path");
   if (!ckpt_path) co_return co_await refuse_parameter(responder, "ckpt_path is required");
-  auto job = co_await start_store(std::move(*ckpt_path));
+  StoreOptions options;
+  if (auto const text = request.param("generation")) {
+    auto const generation = parse_generation(*text);
+    if (generation.has_error()) co_return co_await refuse_generation(responder, *text);
+    options.only_into = generation.value();
+  }
+  auto job = co_await start_store(std::move(*ckpt_path), options);
   co_return co_await stream_or_error(std::move(job), responder);
 }
 
-Awaitable<Result<std::shared_ptr<Job>>> Api::start_store(std::string ckpt_path) {
+Awaitable<Result<std::shared_ptr<Job>>> Api::start_store(std::string ckpt_path,
+                                                         StoreOptions options) {
   CO_TRY(auto config, co_await read_config());
   CO_TRY(auto request,
          co_await services_.offload.run([&] { return resolve_checkpoint(config, ckpt_path); }));
@@ -77,7 +112,7 @@ Awaitable<Result<std::shared_ptr<Job>>> Api::start_store(std::string ckpt_path) 
       [&] { return stamp_beneath(config.ckpt_root, request.relative); });
   std::optional<FileStamp> known;
   if (stamp.has_value()) known = stamp.value();
-  co_return jobs_.store(std::move(config), std::move(request), known);
+  co_return jobs_.store(std::move(config), std::move(request), known, options);
 }
 
 Awaitable<Result<void>> Api::gather_shards(HttpRequest& request, HttpResponder& responder) {
@@ -87,9 +122,7 @@ Awaitable<Result<void>> Api::gather_shards(HttpRequest& request, HttpResponder& 
   if (auto const output = request.param("output")) options.output = *output;
   if (auto const text = request.param("generation")) {
     auto const generation = parse_generation(*text);
-    if (generation.has_error()) {
-      co_return co_await refuse_parameter(responder, "generation must be a whole number: " + *text);
-    }
+    if (generation.has_error()) co_return co_await refuse_generation(responder, *text);
     options.generation = generation.value();
   }
   auto job = co_await start_gather(std::move(*ckpt_path), std::move(options));
@@ -128,9 +161,11 @@ Awaitable<Result<void>> Api::stream(std::shared_ptr<Job> job, HttpResponder& res
   co_return co_await responder.finish();
 }
 
-Awaitable<Result<void>> Api::list_checkpoints(HttpRequest&, HttpResponder& responder) {
+Awaitable<Result<void>> Api::list_checkpoints(HttpRequest& request, HttpResponder& responder) {
   CO_TRY(auto config, co_await read_config());
-  auto body = co_await overview_.checkpoints(std::move(config));
+  auto const detail =
+      request.param("brief") == "true" ? Overview::Detail::brief : Overview::Detail::all;
+  auto body = co_await overview_.checkpoints(std::move(config), detail);
   co_return co_await responder.send_text(200, json_type, std::move(body));
 }
 
@@ -173,6 +208,10 @@ Awaitable<Result<void>> Api::verify(HttpRequest& request, HttpResponder& respond
     unproven_for = period.value();
   }
   CO_TRY(auto config, co_await read_config());
+  if (auto const text = request.param("ranks")) {
+    auto const kept = keep_ranks(*text, config);
+    if (kept.has_error()) co_return co_await refuse_parameter(responder, kept.error().message);
+  }
   co_return co_await stream_verification(services_, std::move(config), unproven_for, responder);
 }
 

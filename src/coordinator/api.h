@@ -35,7 +35,7 @@ class Api {
   Awaitable<Result<void>> discover_workers(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> follow_job(HttpRequest& request, HttpResponder& responder);
 
-  Awaitable<Result<std::shared_ptr<Job>>> start_store(std::string ckpt_path);
+  Awaitable<Result<std::shared_ptr<Job>>> start_store(std::string ckpt_path, StoreOptions options);
   Awaitable<Result<std::shared_ptr<Job>>> start_gather(std::string ckpt_path,
                                                        GatherOptions options);
   Awaitable<Result<Config>> read_config();

@@ -120,9 +120,7 @@ Awaitable<void> ClusterMetrics::survey_and_show() {
     bool stopped = co_await is_cancelled();
     if (!stopped) {
       show_workers(config.value(), view);
-      bool const all_answer = view.alive_count() == view.members.size();
-      auto const reports =
-          co_await overview_.reports(config.value(), std::move(view.inventories), all_answer);
+      auto const reports = co_await overview_.reports(config.value(), std::move(view.inventories));
       stopped = co_await is_cancelled();
       if (!stopped) {
         show_checkpoints(reports, view.tombstones);

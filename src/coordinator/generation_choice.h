@@ -23,25 +23,28 @@ namespace grove {
 class GenerationChoice {
  public:
   // `newest`: the newest complete generation's manifest, if there is one. `fresh`: the number that
-  // a new generation gets.
+  // a new generation gets; none: there may be no new one, so other content is refused.
   GenerationChoice(asio::any_io_executor executor, FilePlan const& plan,
-                   std::optional<Manifest> newest, Generation fresh);
+                   std::optional<Manifest> newest, std::optional<Generation> fresh);
 
   void header_list_known(Digest list);
   void shard_list_known(ShardIndex shard, Digest list);
 
-  // Waits for the decision. Fails: cancelled.
+  // Waits for the decision. Fails: cancelled, conflict (refused).
   Awaitable<Result<Generation>> wait();
   // The manifest whose content this store repeats, once that is decided.
   std::optional<Manifest> const& repeated() const { return repeated_; }
+  bool is_refused() const { return is_refused_; }
 
  private:
   void compare(Digest expected, Digest actual);
+  void decide_for_new();
 
   std::optional<Manifest> newest_;
   std::optional<Manifest> repeated_;
-  Generation fresh_;
+  std::optional<Generation> fresh_;
   std::optional<Generation> decided_;
+  bool is_refused_ = false;
   std::size_t lists_left_ = 0;
   Signal changed_;
 };

@@ -42,8 +42,9 @@ Manifest manifest_of_two() {
 // A choice and somebody who waits for it.
 class Waiting {
  public:
-  Waiting(TestLoop& loop, std::optional<Manifest> newest)
-      : tasks_(loop.executor()), choice(loop.executor(), plan_of_two(), std::move(newest), fresh) {
+  Waiting(TestLoop& loop, std::optional<Manifest> newest, std::optional<Generation> new_one = fresh)
+      : tasks_(loop.executor()),
+        choice(loop.executor(), plan_of_two(), std::move(newest), new_one) {
     tasks_.spawn("wait", wait());
   }
 
@@ -186,6 +187,34 @@ TEST(NextGeneration, IsTheClockWhereNothingNewerIsKnown) {
 TEST(NextGeneration, FollowsTheNewestThoughTheClockWentBack) {
   Generation const ahead{clock_ms() + 3'600'000};
   EXPECT_EQ(next_generation(ahead), Generation{ahead.value + 1});
+}
+
+TEST(GenerationChoice, RefusesOtherContentWhereThereMayBeNoNewOne) {
+  TestLoop loop;
+  for (bool const is_equal : {true, false}) {
+    Waiting waiting(loop, manifest_of_two(), std::nullopt);
+    loop.run([&]() -> Awaitable<void> {
+      waiting.choice.header_list_known(sha256("header"));
+      waiting.choice.shard_list_known(ShardIndex{1}, sha256(is_equal ? "shard 1" : "other"));
+      waiting.choice.shard_list_known(ShardIndex{0}, sha256("shard 0"));
+      co_await waiting.end();
+    });
+    EXPECT_EQ(waiting.choice.is_refused(), !is_equal);
+    ASSERT_EQ(waiting.answer->has_value(), is_equal);
+    if (is_equal) {
+      EXPECT_EQ(waiting.answer->value(), old);
+    } else {
+      EXPECT_EQ(waiting.answer->error().kind, ErrorKind::conflict);
+    }
+  }
+}
+
+TEST(GenerationChoice, RefusesAtOnceWhereThereIsNoneToAddTo) {
+  TestLoop loop;
+  EXPECT_TRUE(GenerationChoice(loop.executor(), plan_of_two(), {}, {}).is_refused());
+  auto otherwise = manifest_of_two();
+  otherwise.shards.pop_back();
+  EXPECT_TRUE(GenerationChoice(loop.executor(), plan_of_two(), otherwise, {}).is_refused());
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/random.h"
-#include "coordinator/store_job.h"
 
 namespace grove {
 namespace {
@@ -53,15 +52,17 @@ void Jobs::count(Job const& job) {
 }
 
 std::shared_ptr<Job> Jobs::store(Config config, CheckpointRequest request,
-                                 std::optional<FileStamp> stamp) {
+                                 std::optional<FileStamp> stamp, StoreOptions options) {
   auto& entry = stores_[request.key.identity()];
   auto before = entry.job;
-  if (before && !before->is_finished() && stamp && entry.stamp == stamp) return before;
+  bool const is_same = stamp && entry.stamp == stamp && entry.store_options == options;
+  if (before && !before->is_finished() && is_same) return before;
   auto job = make(JobKind::store, request.key);
-  entry = Entry{.job = job, .stamp = stamp, .options = {}, .commits_before = 0};
+  entry = Entry{
+      .job = job, .stamp = stamp, .store_options = options, .options = {}, .commits_before = 0};
   tasks_.spawn("progress of " + job->id(), report(job));
   tasks_.spawn("store " + job->id(),
-               run_store(std::move(before), job, std::move(config), std::move(request)));
+               run_store(std::move(before), job, std::move(config), std::move(request), options));
   return job;
 }
 
@@ -76,7 +77,8 @@ std::shared_ptr<Job> Jobs::gather(Config config, CheckpointRequest request, Gath
     return before;
   }
   auto job = make(JobKind::gather, request.key);
-  entry = Entry{.job = job, .stamp = {}, .options = options, .commits_before = commits};
+  entry = Entry{
+      .job = job, .stamp = {}, .store_options = {}, .options = options, .commits_before = commits};
   tasks_.spawn("progress of " + job->id(), report(job));
   tasks_.spawn("gather " + job->id(), run_gather(std::move(before), job, std::move(config),
                                                  std::move(request), std::move(options)));
@@ -84,7 +86,7 @@ std::shared_ptr<Job> Jobs::gather(Config config, CheckpointRequest request, Gath
 }
 
 Awaitable<void> Jobs::run_store(std::shared_ptr<Job> before, std::shared_ptr<Job> job,
-                                Config config, CheckpointRequest request) {
+                                Config config, CheckpointRequest request, StoreOptions options) {
   bool const is_free = co_await wait_for(std::move(before), job);
   if (!is_free) {
     job->fail_with(stopped());
@@ -92,7 +94,7 @@ Awaitable<void> Jobs::run_store(std::shared_ptr<Job> before, std::shared_ptr<Job
     co_return;
   }
   auto const identity = request.key.identity();
-  StoreJob store(services_, std::move(config), std::move(request), job);
+  StoreJob store(services_, std::move(config), std::move(request), options, job);
   co_await store.run([this, &identity] { ++commits_[identity]; });
   count(*job);
   auto const entry = stores_.find(identity);

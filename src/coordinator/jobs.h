@@ -19,6 +19,7 @@
 #include "coordinator/gather_job.h"
 #include "coordinator/job.h"
 #include "coordinator/members.h"
+#include "coordinator/store_job.h"
 #include "net/task_group.h"
 
 namespace grove {
@@ -29,9 +30,10 @@ class Jobs {
   explicit Jobs(Services& services);
 
   // `stamp`: the file as it is now; none when it could not be looked at (the job will say why).
-  // Joins the newest store of the identity while that is not finished and has the same stamp.
+  // Joins the newest store of the identity while that is not finished and has the same stamp and
+  // options.
   std::shared_ptr<Job> store(Config config, CheckpointRequest request,
-                             std::optional<FileStamp> stamp);
+                             std::optional<FileStamp> stamp, StoreOptions options);
 
   // Joins the newest gather to the same place with the same options, unless a store of the
   // identity has been committed since that gather began: its result may be old news.
@@ -48,6 +50,7 @@ class Jobs {
   struct Entry {
     std::shared_ptr<Job> job;
     std::optional<FileStamp> stamp;    // store
+    StoreOptions store_options;        // store
     GatherOptions options;             // gather
     std::uint64_t commits_before = 0;  // gather
   };
@@ -56,7 +59,7 @@ class Jobs {
   // To be called for every job that has ended.
   void count(Job const& job);
   Awaitable<void> run_store(std::shared_ptr<Job> before, std::shared_ptr<Job> job, Config config,
-                            CheckpointRequest request);
+                            CheckpointRequest request, StoreOptions options);
   Awaitable<void> run_gather(std::shared_ptr<Job> before, std::shared_ptr<Job> job, Config config,
                              CheckpointRequest request, GatherOptions options);
 

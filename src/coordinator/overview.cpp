@@ -55,7 +55,59 @@ json describe(GenerationReport const& report) {
     row["shards"] = report.facts->shards_count;
     row["mtime_ns"] = report.facts->mtime_ns;
   }
+  if (report.facts && report.verdict != Verdict::safe) row["lacking"] = report.lacking;
   return row;
+}
+
+json describe_briefly(GenerationReport const& report) {
+  json row{{"generation", report.generation.value},
+           {"state", "complete"},
+           {"safety", std::string(to_string(report.verdict))}};
+  if (report.facts) {
+    row["bytes"] = report.facts->file_bytes;
+    row["shards"] = report.facts->shards_count;
+    row["mtime_ns"] = report.facts->mtime_ns;
+  }
+  if (report.verdict == Verdict::safe) return row;
+  row["verdict"] = report.detail;
+  row["lacking"] = report.lacking;
+  return row;
+}
+
+json describe(CheckpointReport const& checkpoint) {
+  json generations = json::array();
+  for (auto const& report : checkpoint.generations) generations.push_back(describe(report));
+  return {{"identity", checkpoint.key.identity()},
+          {"key", std::string(checkpoint.key.folder())},
+          {"generations", std::move(generations)}};
+}
+
+json describe_briefly(CheckpointReport const& checkpoint) {
+  json generations = json::array();
+  auto const newest =
+      std::find_if(checkpoint.generations.begin(), checkpoint.generations.end(),
+                   [](GenerationReport const& report) { return report.has_manifest; });
+  if (newest != checkpoint.generations.end()) generations.push_back(describe_briefly(*newest));
+  return {{"identity", checkpoint.key.identity()}, {"generations", std::move(generations)}};
+}
+
+json describe(Tombstone const& tombstone) {
+  return {{"identity", tombstone.key.identity()},
+          {"up_to", tombstone.up_to.value},
+          {"bytes", tombstone.file_bytes},
+          {"mtime_ns", tombstone.mtime_ns}};
+}
+
+// One value after the other, so that there is never a document of them all beside its text.
+template <typename Values, typename Describe>
+void append_list(std::string& text, Values const& values, Describe describe_one) {
+  char separator = '[';
+  for (auto const& value : values) {
+    text += separator;
+    text += describe_one(value).dump();
+    separator = ',';
+  }
+  text += values.empty() ? "[]" : "]";
 }
 
 json describe(Member const& member, DeviceConfig const& device) {
@@ -111,7 +163,7 @@ struct Overview::Found {
 
   // Sorted by key.
   static std::vector<Found> group(std::vector<WorkerInventory> inventories);
-  CheckpointReport report(Config const& config, bool all_answer) const;
+  CheckpointReport report(Config const& config, std::set<std::size_t> const& answering) const;
 };
 
 std::vector<Overview::Found> Overview::Found::group(std::vector<WorkerInventory> inventories) {
@@ -136,7 +188,10 @@ std::vector<Overview::Found> Overview::Found::group(std::vector<WorkerInventory>
   return all;
 }
 
-CheckpointReport Overview::Found::report(Config const& config, bool all_answer) const {
+CheckpointReport Overview::Found::report(Config const& config,
+                                         std::set<std::size_t> const& answering) const {
+  bool const all_answer = answering.size() == config.workers.size();
+  RingSize const ring{.workers_count = config.workers.size(), .redundancy = config.redundancy};
   CheckpointReport checkpoint{.key = key, .generations = {}};
   for (std::size_t index = 0; index < generations.size(); ++index) {
     auto const& generation = generations[index];
@@ -154,6 +209,11 @@ CheckpointReport Overview::Found::report(Config const& config, bool all_answer) 
     report.copies = count_copies(*manifest, inventories);
     report.verdict = judge(report.copies, *manifest, all_answer);
     report.detail = words_of(report.verdict, report.copies, *manifest, config);
+    if (report.verdict != Verdict::safe) {
+      for (auto const worker : workers_that_lack(*manifest, inventories, answering, ring)) {
+        report.lacking.insert(config.workers[worker].rank.value);
+      }
+    }
     report.facts = GenerationReport::Facts{.file_bytes = manifest->file_bytes,
                                            .sha256 = manifest->sha256,
                                            .shards_count = manifest->shards.size(),
@@ -188,9 +248,10 @@ void Overview::keep_manifests(std::vector<Found> const& found) {
   }
 }
 
-Awaitable<std::vector<CheckpointReport>> Overview::reports(Config const& config,
-                                                           std::vector<WorkerInventory> inventories,
-                                                           bool all_answer) {
+Awaitable<std::vector<CheckpointReport>> Overview::reports(
+    Config const& config, std::vector<WorkerInventory> inventories) {
+  std::set<std::size_t> answering;
+  for (auto const& inventory : inventories) answering.insert(inventory.worker_index);
   // Ten thousand checkpoints are a second's work, which must not hold up every job.
   auto found = co_await services_.offload.run([&] { return Found::group(std::move(inventories)); });
   for (auto& checkpoint : found) {
@@ -202,37 +263,27 @@ Awaitable<std::vector<CheckpointReport>> Overview::reports(Config const& config,
   keep_manifests(found);
   co_return co_await services_.offload.run([&] {
     std::vector<CheckpointReport> reports;
-    for (auto const& checkpoint : found) reports.push_back(checkpoint.report(config, all_answer));
+    for (auto const& checkpoint : found) reports.push_back(checkpoint.report(config, answering));
     return reports;
   });
 }
 
-Awaitable<std::string> Overview::checkpoints(Config config) {
+Awaitable<std::string> Overview::checkpoints(Config config, Detail detail) {
   co_await follow_moved_workers(services_, config, LookUp::remembered, [](std::string) {});
   auto view = co_await survey(services_, config, std::nullopt);
   auto const alive_count = view.alive_count();
-  auto const found =
-      co_await reports(config, std::move(view.inventories), alive_count == view.members.size());
-  json rows = json::array();
-  for (auto const& checkpoint : found) {
-    json generations = json::array();
-    for (auto const& report : checkpoint.generations) generations.push_back(describe(report));
-    rows.push_back({{"identity", checkpoint.key.identity()},
-                    {"key", std::string(checkpoint.key.folder())},
-                    {"generations", std::move(generations)}});
-  }
-  json tombstones = json::array();
-  for (auto const& tombstone : view.tombstones) {
-    tombstones.push_back({{"identity", tombstone.key.identity()},
-                          {"up_to", tombstone.up_to.value},
-                          {"bytes", tombstone.file_bytes},
-                          {"mtime_ns", tombstone.mtime_ns}});
-  }
-  co_return json{{"checkpoints", std::move(rows)},
-                 {"tombstones", std::move(tombstones)},
-                 {"workers_alive", alive_count},
-                 {"workers", view.members.size()}}
-      .dump();
+  auto const found = co_await reports(config, std::move(view.inventories));
+  co_return co_await services_.offload.run([&] {
+    std::string text = R"({"checkpoints":)";
+    append_list(text, found, [detail](CheckpointReport const& checkpoint) {
+      return detail == Detail::brief ? describe_briefly(checkpoint) : describe(checkpoint);
+    });
+    text += R"(,"tombstones":)";
+    append_list(text, view.tombstones,
+                [](Tombstone const& tombstone) { return describe(tombstone); });
+    text += fmt::format(R"(,"workers_alive":{},"workers":{}}})", alive_count, view.members.size());
+    return text;
+  });
 }
 
 std::string jobs_json(std::vector<std::shared_ptr<Job>> const& jobs, HttpClient const& http) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,9 @@ struct GenerationReport {
   Generation generation;
   bool has_manifest = false;  // its store came to its end
   Verdict verdict = Verdict::unfinished;
-  std::string detail;  // the verdict for people: "at risk: 1 of 2 copies"
-  CopyCount copies;    // without a manifest: only how many are live
+  std::string detail;               // the verdict for people: "at risk: 1 of 2 copies"
+  CopyCount copies;                 // without a manifest: only how many are live
+  std::set<std::uint32_t> lacking;  // ranks, of one that is not safe (workers_that_lack)
   // What its manifest says; none: there is none, or nobody gives it now.
   struct Facts {
     std::uint64_t file_bytes = 0;
@@ -54,18 +56,21 @@ class Overview {
   Awaitable<std::string> workers(Config config, Copies copies);
 
   // {"checkpoints": [{"identity", "key", "generations": [{"generation", "state", "bytes",
-  //   "copies_live", "copies_wanted", "safety", "verdict", and of complete ones "sha256", "shards",
-  //   "mtime_ns"}, …]}, …], "tombstones": [{"identity", "up_to", "bytes", "mtime_ns"}, …],
-  //  "workers_alive", "workers"}
+  //   "copies_live", "copies_wanted", "safety", "verdict", of complete ones "sha256", "shards" and
+  //   "mtime_ns", of those that are not safe "lacking"}, …]}, …],
+  //  "tombstones": [{"identity", "up_to", "bytes", "mtime_ns"}, …], "workers_alive", "workers"}
   // `safety` is the verdict in one word (coordinator/verdict.h).
-  // `state` is complete or unfinished; copies are counted over all shards.
-  Awaitable<std::string> checkpoints(Config config);
+  // `state` is complete or unfinished; copies are counted over all shards; `lacking` are the ranks
+  // that answer and lack a copy which belongs there.
+  // Brief: only the newest complete generation of each, with "generation", "state", "bytes",
+  // "shards", "mtime_ns", "safety", and where it is not safe "verdict" and "lacking".
+  enum class Detail { all, brief };
+  Awaitable<std::string> checkpoints(Config config, Detail detail);
 
-  // Of every checkpoint that the inventories name, in the order of their keys. `all_answer`: they
-  // are of every worker of the config, which must outlive the call.
+  // Of every checkpoint that the inventories name, in the order of their keys. Those workers answer
+  // that have an inventory. The config must outlive the call.
   Awaitable<std::vector<CheckpointReport>> reports(Config const& config,
-                                                   std::vector<WorkerInventory> inventories,
-                                                   bool all_answer);
+                                                   std::vector<WorkerInventory> inventories);
 
  private:
   struct Found;  // a checkpoint with all that is known of it

@@ -1,4 +1,5 @@
 // The last paragraph of a store: the manifest on every holder, which makes the generation visible.
+#include <algorithm>
 #include <span>
 #include <string>
 #include <utility>
@@ -35,7 +36,9 @@ Awaitable<Result<void>> StoreJob::commit() {
                        worker.address().endpoint.text(), missing.size());
       });
   // Every copy is durable by now. As many manifests as copies keep the promise; fewer do not.
-  if (holders_.size() - uncommitted >= config_.redundancy) co_return ok();
+  // (With workers left out, as many as there are.)
+  auto const wanted = std::min<std::size_t>(config_.redundancy, holders_.size());
+  if (holders_.size() - uncommitted >= wanted) co_return ok();
   co_return fail(
       ErrorKind::unavailable, "the manifest could not be committed on {} of {} workers{}",
       uncommitted, holders_.size(),

@@ -34,10 +34,11 @@ bool is_fresh(FileStamp const& stamp) {
 }  // namespace
 
 StoreJob::StoreJob(Services& services, Config config, CheckpointRequest request,
-                   std::shared_ptr<Job> job)
+                   StoreOptions options, std::shared_ptr<Job> job)
     : services_(services),
       config_(std::move(config)),
       request_(std::move(request)),
+      options_(options),
       job_(std::move(job)),
       search_(services, config_, [this](std::string line) { job_->add_line(std::move(line)); }),
       searching_(services.executor) {}
@@ -56,6 +57,11 @@ Awaitable<void> StoreJob::run(std::function<void()> on_committed) {
     co_return;
   }
   on_committed();
+  auto const none_left_out = check_none_left_out();
+  if (none_left_out.has_error()) {
+    job_->fail_with(none_left_out.error());
+    co_return;
+  }
   job_->finish(lines::store_done(copies_.size(), copies_.size(), config_.redundancy, request_.key));
   co_await forget_superseded();
 }
@@ -123,7 +129,32 @@ Awaitable<Result<void>> StoreJob::make_plan() {
     }
   }
   co_await find_earlier_generations();
+  if (options_.only_into) co_return check_addition();
   co_return ok();
+}
+
+// Also leaves out whoever does not answer.
+Result<void> StoreJob::check_addition() {
+  if (choice_->is_refused()) {
+    return fail(ErrorKind::conflict,
+                "{} adds nothing to generation {}: it is cut otherwise, or is not the newest "
+                "complete one, or cannot be read now; store it without a generation",
+                request_.path.string(), options_.only_into->value);
+  }
+  auto const is_silent = [this](std::size_t worker) { return !before_.members[worker].health; };
+  std::erase_if(holders_, is_silent);
+  for (auto& copy : copies_) copy.is_left_out = is_silent(copy.copy.worker_index);
+  if (holders_.empty()) return fail(ErrorKind::unavailable, "{}", before_.summary());
+  return ok();
+}
+
+Result<void> StoreJob::check_none_left_out() const {
+  auto const left_out = std::count_if(copies_.begin(), copies_.end(),
+                                      [](CopyOutcome const& copy) { return copy.is_left_out; });
+  if (left_out == 0) return ok();
+  return fail(ErrorKind::unavailable,
+              "{} of {} copies belong on workers that do not answer; the others are there",
+              left_out, copies_.size());
 }
 
 Awaitable<void> StoreJob::find_earlier_generations() {
@@ -145,8 +176,13 @@ Awaitable<void> StoreJob::find_earlier_generations() {
     if (manifest.has_value()) newest_complete = std::move(manifest).value();
     break;
   }
-  choice_.emplace(services_.executor, plan_, std::move(newest_complete),
-                  next_generation(newest_known));
+  std::optional<Generation> fresh;
+  if (!options_.only_into) {
+    fresh = next_generation(newest_known);
+  } else if (newest_complete && newest_complete->generation != *options_.only_into) {
+    newest_complete.reset();
+  }
+  choice_.emplace(services_.executor, plan_, std::move(newest_complete), fresh);
 }
 
 WorkerClient StoreJob::client_of(std::size_t worker_index) {
@@ -184,6 +220,9 @@ void StoreJob::prepare_pushes() {
         services_.executor, *source_, plan_.shards[shard.value].chunks, std::move(clients),
         services_.buffers, PushEvents{.retry = on_retry, .durable = add_progress, .locate = locate},
         on_commit);
+    for (std::size_t round = 0; round < config_.redundancy; ++round) {
+      if (copies_[first + round].is_left_out) push->leave_out(round);
+    }
     push->on_list_known = [this, shard](Digest list) { choice_->shard_list_known(shard, list); };
     pushes_.push_back(std::move(push));
   }
@@ -217,8 +256,9 @@ Awaitable<Result<void>> StoreJob::transfer() {
     co_return fail(ErrorKind::cancelled,
                    "the coordinator is stopping; store the checkpoint again to go on");
   }
-  auto const failed = static_cast<std::size_t>(std::count_if(
-      copies_.begin(), copies_.end(), [](CopyOutcome const& c) { return c.error.has_value(); }));
+  auto const failed = static_cast<std::size_t>(
+      std::count_if(copies_.begin(), copies_.end(),
+                    [](CopyOutcome const& c) { return c.error && !c.is_left_out; }));
   if (failed > 0) {
     co_return fail(ErrorKind::unavailable, "{}", lines::sends_failed(failed, copies_.size()));
   }
@@ -236,7 +276,8 @@ Awaitable<void> StoreJob::send_copy(std::size_t index) {
   auto& push = *pushes_[index / config_.redundancy];
   auto const& worker = device(outcome.copy.worker_index);
   auto const begun = std::chrono::steady_clock::now();
-  auto result = co_await push.run_copy(outcome.copy.round);
+  auto result = Result<void>(before_.members[outcome.copy.worker_index].error);
+  if (!outcome.is_left_out) result = co_await push.run_copy(outcome.copy.round);
   if (result.has_value()) {
     services_.metrics.observe(Timing::send_duration, std::chrono::steady_clock::now() - begun);
     job_->add_line(lines::sent(worker.rank, worker.host, outcome.copy.round));
@@ -248,7 +289,7 @@ Awaitable<void> StoreJob::send_copy(std::size_t index) {
     co_return;
   }
   if (outcome.error->kind == ErrorKind::cancelled) co_return;
-  count_failed_try(worker);
+  if (!outcome.is_left_out) count_failed_try(worker);
   job_->add_line(lines::gave_up(worker.rank, outcome.error->message, outcome.retries));
   auto const first = copies_.begin() + static_cast<std::ptrdiff_t>(index - outcome.copy.round);
   bool const all_failed =
@@ -296,7 +337,14 @@ void StoreJob::stop_for(Error error) {
 
 Awaitable<Result<std::vector<Digest>>> StoreJob::commit_copy(PlannedCopy copy, WorkerClient& worker,
                                                              Digest list) {
-  CO_TRY(auto const generation, co_await choice_->wait());
+  auto const chosen = co_await choice_->wait();
+  if (choice_->is_refused()) {
+    stop_for(fail(ErrorKind::conflict,
+                  "{} has not the content of generation {}; store it without a generation",
+                  request_.path.string(), options_.only_into->value));
+    co_return fail(ErrorKind::cancelled, "the store was stopped");
+  }
+  CO_TRY(auto const generation, chosen);
   Ref const ref{
       .key = request_.key, .generation = generation, .name = RefName{copy.shard}, .target = list};
   CO_TRY(auto missing, co_await worker.put_ref(ref));

@@ -31,12 +31,23 @@ struct CopyOutcome {
   PlannedCopy copy;
   std::size_t retries = 0;
   std::optional<Error> error;
+  bool is_left_out = false;
+};
+
+struct StoreOptions {
+  // Adds what workers that answer lack to this generation, which must be the newest complete one
+  // and have this content, or fails with conflict: no other is made. Workers that do not answer are
+  // left out at once, and then the job fails with unavailable when the others have all that is
+  // theirs.
+  std::optional<Generation> only_into;
+  friend bool operator==(StoreOptions const&, StoreOptions const&) = default;
 };
 
 class StoreJob {
  public:
   // `services` must outlive the job.
-  StoreJob(Services& services, Config config, CheckpointRequest request, std::shared_ptr<Job> job);
+  StoreJob(Services& services, Config config, CheckpointRequest request, StoreOptions options,
+           std::shared_ptr<Job> job);
 
   // Runs to the end; the outcome is the job's last line. `on_committed` is called before the line
   // "Done: …" can be seen.
@@ -52,6 +63,8 @@ class StoreJob {
   Awaitable<void> give_back_of(std::size_t worker_index);
 
   Awaitable<void> find_earlier_generations();
+  Result<void> check_addition();
+  Result<void> check_none_left_out() const;
   void prepare_pushes();
   Awaitable<Result<std::vector<Digest>>> commit_copy(PlannedCopy copy, WorkerClient& worker,
                                                      Digest list);
@@ -75,6 +88,7 @@ class StoreJob {
   Services& services_;
   Config config_;
   CheckpointRequest request_;
+  StoreOptions options_;
   std::shared_ptr<Job> job_;
   WorkerSearch search_;
   TaskGroup searching_;

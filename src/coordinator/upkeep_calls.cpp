@@ -112,15 +112,14 @@ class Verification {
   }
 
   std::string last_line() const {
+    auto const silent =
+        fmt::format("{}/{} workers were not verified", silent_count_, config_.workers.size());
     if (damaged_count_ > 0) {
       return lines::error(fmt::format(
-          "{} damaged chunks; store those checkpoints again where GET /checkpoints says at risk",
-          damaged_count_));
+          "{} damaged chunks; store those checkpoints again where GET /checkpoints says at risk{}",
+          damaged_count_, silent_count_ > 0 ? "; " + silent : ""));
     }
-    if (silent_count_ > 0) {
-      return lines::error(
-          fmt::format("{}/{} workers were not verified", silent_count_, config_.workers.size()));
-    }
+    if (silent_count_ > 0) return lines::error(silent);
     return fmt::format("Done: {} copies re-read on {} workers, none damaged", refs_count_,
                        config_.workers.size());
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <set>
 #include <span>
 #include <string_view>
@@ -26,6 +27,12 @@ inline constexpr Verdict all_verdicts[] = {Verdict::safe, Verdict::at_risk, Verd
 // "at_risk"
 std::string_view to_string(Verdict verdict);
 
+// Of a config: how many workers there are, and how many copies a shard gets.
+struct RingSize {
+  std::size_t workers_count = 0;
+  std::uint32_t redundancy = 0;
+};
+
 struct CopyCount {
   std::size_t live = 0;  // over all shards, each worker's sound copy
   std::size_t wanted = 0;
@@ -34,6 +41,11 @@ struct CopyCount {
 };
 
 CopyCount count_copies(Manifest const& manifest, std::span<WorkerInventory const> inventories);
+
+// Those of the workers that answer that lack a copy which a store would put there, by index.
+std::set<std::size_t> workers_that_lack(Manifest const& manifest,
+                                        std::span<WorkerInventory const> inventories,
+                                        std::set<std::size_t> const& answering, RingSize ring);
 
 // Of a generation with a manifest. `all_answer`: every worker of the config was heard.
 Verdict judge(CopyCount const& copies, Manifest const& manifest, bool all_answer);

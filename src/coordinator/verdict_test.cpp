@@ -62,5 +62,19 @@ TEST(Verdict, CountsNoDamagedCopyAndNoneOfOtherContent) {
             Verdict::lost);
 }
 
+TEST(Verdict, NamesTheWorkersThatAnswerAndLackACopyThatBelongsThere) {
+  // Of three workers the ring gives shard 0 to the first two, shard 1 to the last two.
+  std::vector<WorkerInventory> inventories{{0, {copy_of(0)}}, {1, {copy_of(1)}}, {2, {}}};
+  RingSize const ring{.workers_count = 3, .redundancy = 2};
+  using Workers = std::set<std::size_t>;
+  EXPECT_EQ(workers_that_lack(two_shards(), inventories, {0, 1, 2}, ring), (Workers{1, 2}));
+  // One that is away lacks nothing that could be sent.
+  EXPECT_EQ(workers_that_lack(two_shards(), inventories, {0, 1}, ring), Workers{1});
+  inventories[1].refs.push_back(copy_of(0));
+  EXPECT_EQ(workers_that_lack(two_shards(), inventories, {0, 1}, ring), Workers{});
+  inventories[1].refs.back().is_sound = false;
+  EXPECT_EQ(workers_that_lack(two_shards(), inventories, {0, 1}, ring), Workers{1});
+}
+
 }  // namespace
 }  // namespace grove

@@ -70,6 +70,9 @@ class ShardPush {
   // Fails: conflict (the file changed), or what the last try said; cancelled.
   Awaitable<Result<void>> run_copy(std::size_t copy);
 
+  // This copy is not made: the others do not wait for it. Before any of them runs.
+  void leave_out(std::size_t copy) { progress_[copy].phase = CopyPhase::failed; }
+
   // Sends the copy's worker these chunks again, which it turned out to lack. The list is known.
   Awaitable<Result<void>> push_missing(std::size_t copy, std::vector<Digest> digests);
 

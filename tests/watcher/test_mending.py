@@ -1,0 +1,83 @@
+"""Gaps and how the watcher mends them: POST /store-shard?generation=, /verify?ranks=. Issue 4."""
+import os
+import shutil
+
+import httpx
+import pytest
+
+from harness.checkpoints import model
+from harness.lines import is_done
+
+
+def replace_worker(cluster, rank: int) -> None:
+    """The machine comes back with an empty disk."""
+    cluster.workers[rank].kill()
+    shutil.rmtree(cluster.data(rank))
+    cluster.start_worker(rank)
+
+
+def test_a_store_into_a_generation_adds_copies_and_never_makes_another(cluster):
+    path = cluster.ckpt_root / "a.safetensors"
+    path.write_bytes(model(0.2, tensors=3))
+    assert is_done(cluster.store(path))
+    generation = cluster.refs(path)[0][1]
+    before = sorted(cluster.refs(path))
+    replace_worker(cluster, 1)
+    os.utime(path, (1, 1))  # the same content, as the store will see
+    assert is_done(cluster.call("store-shard", path, generation=generation))
+    assert sorted(cluster.refs(path)) == before
+    changed = bytearray(path.read_bytes())
+    changed[-1] ^= 1
+    path.write_bytes(changed)
+    refused = cluster.call("store-shard", path, generation=generation)[-1]
+    assert refused == (f"ERROR: {path} has not the content of generation {generation}; "
+                       "store it without a generation")
+    for other in (generation + 1, generation - 1):
+        refused = cluster.call("store-shard", path, generation=other)[-1]
+        assert refused.startswith(f"ERROR: {path} adds nothing to generation {other}: ")
+    assert sorted(cluster.refs(path)) == before
+    answer = httpx.post(f"{cluster.url}/store-shard", trust_env=False,
+                        params={"ckpt_path": str(path), "generation": "1.5"})
+    assert answer.status_code == 422 and "generation" in answer.json()["detail"]
+
+
+def test_a_store_into_a_generation_leaves_out_who_is_away_at_once(cluster):
+    path = cluster.ckpt_root / "a.safetensors"
+    path.write_bytes(model(0.2, tensors=3))
+    assert is_done(cluster.store(path))
+    generation = cluster.refs(path)[0][1]
+    before = sorted(cluster.refs(path))
+    cluster.workers[2].kill()
+    replace_worker(cluster, 1)  # shard 1's only two holders are these
+    row = cluster.get("/checkpoints")["checkpoints"][0]["generations"][0]
+    assert (row["safety"], row["lacking"]) == ("out_of_reach", [1])
+    lines = cluster.call("store-shard", path, generation=generation)
+    assert lines[-1] == ("ERROR: 2 of 8 copies belong on workers that do not answer; "
+                         "the others are there")
+    assert sorted(cluster.refs(path)) == before
+    row = cluster.get("/checkpoints")["checkpoints"][0]["generations"][0]
+    assert (row["safety"], row["lacking"]) == ("at_risk", [])
+
+
+def test_a_brief_look_has_the_newest_complete_generation_of_each(cluster):
+    path = cluster.ckpt_root / "a.safetensors"
+    for seed in (1, 2):
+        path.write_bytes(model(0.2, tensors=3, seed=seed))
+        assert is_done(cluster.store(path))
+    full, brief = cluster.get("/checkpoints"), cluster.get("/checkpoints?brief=true")
+    newest = full["checkpoints"][0]["generations"][0]
+    names = ["generation", "state", "bytes", "shards", "mtime_ns", "safety"]
+    assert brief == {**full, "checkpoints": [{"identity": "a.safetensors",
+                                              "generations": [{n: newest[n] for n in names}]}]}
+
+
+@pytest.mark.parametrize("ranks", ["", "9", "1,", "1,9", "x", "-1", "1 2"])
+def test_ranks_that_are_nobodys_are_refused(cluster, ranks):
+    answer = httpx.post(f"{cluster.url}/verify", params={"ranks": ranks}, trust_env=False)
+    assert answer.status_code == 422 and answer.json()["detail"].startswith("ranks: ")
+
+
+def test_only_the_ranks_asked_for_are_verified(cluster):
+    lines = httpx.post(f"{cluster.url}/verify", params={"ranks": "3,1"}, trust_env=False).text
+    assert "rank 1 " in lines and "rank 3 " in lines and "rank 2 " not in lines
+    assert lines.splitlines()[-1] == "Done: 0 copies re-read on 2 workers, none damaged"
