@@ -143,6 +143,6 @@ inline constexpr std::chrono::milliseconds watcher_retry_first = 2s;
 inline constexpr std::chrono::milliseconds watcher_retry_last = 5min;
 // The API is asked for more often: it costs nothing.
 inline constexpr std::chrono::milliseconds watcher_api_retry_last = 15s;
-inline constexpr std::size_t watcher_gaps_named_max = 20;  // of one look; the others are counted
+inline constexpr std::size_t watcher_files_named_max = 20;  // at one time; the others are counted
 
 }  // namespace grove::limits

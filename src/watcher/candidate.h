@@ -1,5 +1,5 @@
 // Which names the watcher takes. Pure: files are not looked at.
-// Not here: whether a file is complete (settle.h, watcher.h), where it belongs (plan/retention.h).
+// Not here: whether a file is complete (watched_files.h), where it belongs (plan/retention.h).
 // Threads: values.
 #pragma once
 

@@ -44,13 +44,17 @@ std::optional<StoredCheckpoint> newest_complete(json const& generations) {
     auto const bytes = field<std::uint64_t>(generation, "bytes");
     auto const mtime_ns = field<std::int64_t>(generation, "mtime_ns");
     auto const shards_count = field<std::uint64_t>(generation, "shards");
+    auto const verdict = field<std::string>(generation, "verdict");
+    auto const* const lacking = rows_of(generation, "lacking");
+    bool const is_safe = field<std::string>(generation, "safety") == "safe";
     if (field<std::string>(generation, "state") != "complete" || !number) continue;
     return StoredCheckpoint{.generation = *number,
                             .bytes = bytes.value_or(0),
                             .mtime_ns = mtime_ns.value_or(0),
                             .shards_count = shards_count.value_or(0),
-                            .is_safe = field<std::string>(generation, "safety") == "safe",
-                            .verdict = field<std::string>(generation, "verdict").value_or("")};
+                            .is_safe = is_safe,
+                            .is_lacking = lacking != nullptr && !lacking->empty(),
+                            .verdict = is_safe ? "" : verdict.value_or("")};
   }
   return std::nullopt;
 }
@@ -69,45 +73,80 @@ bool Catalog::has_forgotten(std::string const& identity, FileVersion version) co
          found->second.mtime_ns == version.mtime_ns;
 }
 
-Result<Catalog> parse_catalog(std::string_view text) {
-  auto const document = json::parse(text, nullptr, false);
-  auto const* const rows = rows_of(document, "checkpoints");
-  auto const* const tombstones = rows_of(document, "tombstones");
-  if (rows == nullptr || tombstones == nullptr) return not_ours("GET /checkpoints");
-  Catalog catalog;
-  for (auto const& row : *rows) {
-    auto const* const generations = rows_of(row, "generations");
-    if (generations == nullptr) return not_ours("GET /checkpoints");
-    auto const identity = field<std::string>(row, "identity");
-    if (!identity) return not_ours("GET /checkpoints");
-    if (auto stored = newest_complete(*generations)) catalog.stored.emplace(*identity, *stored);
+namespace {
+
+// Takes the rows one by one, so that no more than one is there as a document.
+class CatalogReader {
+ public:
+  // As nlohmann::json::parser_callback_t; false: what was parsed is not kept.
+  bool take(int depth, json::parse_event_t event, json const& parsed) {
+    constexpr int list_depth = 1;
+    if (event == json::parse_event_t::key && depth == list_depth) {
+      list_ = parsed.get<std::string>();
+    }
+    if (event != json::parse_event_t::object_end || depth != list_depth + 1) return true;
+    if (list_ == "checkpoints") is_sound_ = is_sound_ && take_checkpoint(parsed);
+    if (list_ == "tombstones") is_sound_ = is_sound_ && take_tombstone(parsed);
+    return false;
   }
-  std::map<std::string, std::uint64_t> newest;
-  for (auto const& row : *tombstones) {
-    if (!row.is_object()) return not_ours("GET /checkpoints");
+
+  // `rest`: the document without those rows.
+  Result<Catalog> finish(json const& rest) {
+    for (auto const* list : {"checkpoints", "tombstones"}) {
+      auto const* const rows = rows_of(rest, list);
+      is_sound_ = is_sound_ && rows != nullptr && rows->empty();
+    }
+    if (!is_sound_) return not_ours("GET /checkpoints");
+    // What was stored again after it was forgotten is stored.
+    for (auto const& [identity, up_to] : forgotten_up_to_) {
+      auto const stored = catalog_.stored.find(identity);
+      if (stored == catalog_.stored.end()) continue;
+      if (stored->second.generation > up_to) {
+        catalog_.forgotten.erase(identity);
+      } else {
+        catalog_.stored.erase(stored);
+      }
+    }
+    return std::move(catalog_);
+  }
+
+ private:
+  bool take_checkpoint(json const& row) {
+    auto const* const generations = rows_of(row, "generations");
+    auto const identity = field<std::string>(row, "identity");
+    if (generations == nullptr || !identity) return false;
+    if (auto stored = newest_complete(*generations)) catalog_.stored.emplace(*identity, *stored);
+    return true;
+  }
+
+  bool take_tombstone(json const& row) {
     auto const identity = field<std::string>(row, "identity");
     auto const up_to = field<std::uint64_t>(row, "up_to");
     auto const bytes = field<std::uint64_t>(row, "bytes");
     auto const mtime_ns = field<std::int64_t>(row, "mtime_ns");
-    if (!identity || !up_to || !bytes || !mtime_ns) return not_ours("GET /checkpoints");
-    if (auto const known = newest.find(*identity);
-        known != newest.end() && known->second > *up_to) {
-      continue;
-    }
-    newest[*identity] = *up_to;
-    catalog.forgotten[*identity] = {.bytes = *bytes, .mtime_ns = *mtime_ns};
+    if (!identity || !up_to || !bytes || !mtime_ns) return false;
+    auto const known = forgotten_up_to_.find(*identity);
+    if (known != forgotten_up_to_.end() && known->second > *up_to) return true;
+    forgotten_up_to_[*identity] = *up_to;
+    catalog_.forgotten[*identity] = {.bytes = *bytes, .mtime_ns = *mtime_ns};
+    return true;
   }
-  // What was stored again after it was forgotten is stored.
-  for (auto const& [identity, up_to] : newest) {
-    auto const stored = catalog.stored.find(identity);
-    if (stored == catalog.stored.end()) continue;
-    if (stored->second.generation > up_to) {
-      catalog.forgotten.erase(identity);
-    } else {
-      catalog.stored.erase(stored);
-    }
-  }
-  return catalog;
+
+  Catalog catalog_;
+  std::map<std::string, std::uint64_t> forgotten_up_to_;
+  std::string list_;  // that is being read
+  bool is_sound_ = true;
+};
+
+}  // namespace
+
+Result<Catalog> parse_catalog(std::string_view text) {
+  CatalogReader reader;
+  auto const take = [&](int depth, json::parse_event_t event, json& parsed) {
+    return reader.take(depth, event, parsed);
+  };
+  auto const rest = json::parse(text, take, false);
+  return reader.finish(rest);
 }
 
 Result<ClusterMembers> parse_members(std::string_view text) {
@@ -130,6 +169,22 @@ Result<ClusterMembers> parse_members(std::string_view text) {
     found.inventories += field<std::string>(row, "inventory").value_or("") + " ";
   }
   return found;
+}
+
+Result<ToldWorkers> parse_told(std::string_view text) {
+  auto const document = json::parse(text, nullptr, false);
+  auto const* const rows = rows_of(document, "workers");
+  if (rows == nullptr) return not_ours("PUT /expected");
+  ToldWorkers told;
+  for (auto const& row : *rows) {
+    auto const kept = row.is_object() ? field<bool>(row, "kept") : std::nullopt;
+    if (!kept) return not_ours("PUT /expected");
+    if (*kept) ++told.kept_count;
+    if (!*kept && told.detail.empty()) {
+      told.detail = field<std::string>(row, "detail").value_or("");
+    }
+  }
+  return told;
 }
 
 }  // namespace grove

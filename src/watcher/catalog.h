@@ -1,5 +1,6 @@
-// What the API says is stored (GET /checkpoints) and who is there (GET /workers?copies=false), as
-// far as the watcher needs it. Not here: the calls. Threads: values; pure.
+// What the API says is stored (GET /checkpoints?brief=true), who is there (GET
+// /workers?copies=false) and who was told (PUT /expected), as far as the watcher needs it. Not
+// here: the calls. Threads: values; pure.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,9 @@ struct StoredCheckpoint {
   std::uint64_t bytes = 0;
   std::int64_t mtime_ns = 0;
   std::uint64_t shards_count = 0;
-  bool is_safe = false;  // every shard has its copies on workers that answer
-  std::string verdict;   // for people
+  bool is_safe = false;     // every shard has its copies on workers that answer
+  bool is_lacking = false;  // a worker that answers lacks a copy that it should have
+  std::string verdict;      // for people, of one that is not safe
 };
 
 struct ForgottenCheckpoint {
@@ -49,5 +51,11 @@ struct ClusterMembers {
   std::vector<std::string> silent;  // why each of the others does not answer
 };
 Result<ClusterMembers> parse_members(std::string_view json);
+
+struct ToldWorkers {
+  std::size_t kept_count = 0;
+  std::string detail;  // why the first of the others has not kept it
+};
+Result<ToldWorkers> parse_told(std::string_view json);
 
 }  // namespace grove

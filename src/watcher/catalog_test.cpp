@@ -9,7 +9,7 @@ std::string catalog_text(std::string const& tombstones) {
   return R"({"checkpoints":[{"identity":"a","generations":[
       {"generation":9,"state":"unfinished","bytes":null,"safety":"unfinished","verdict":"x"},
       {"generation":7,"state":"complete","bytes":100,"mtime_ns":5,"safety":"at_risk",
-       "shards":4,"verdict":"at risk: 1 of 2 copies"},
+       "shards":4,"verdict":"at risk: 1 of 2 copies","lacking":[2]},
       {"generation":3,"state":"complete","bytes":1,"mtime_ns":1,"safety":"safe","verdict":"s"}]},
     {"identity":"b","generations":[
       {"generation":1,"state":"unfinished","bytes":null,"safety":"unfinished","verdict":"x"}]}],
@@ -24,6 +24,7 @@ TEST(Catalog, KnowsTheNewestCompleteGenerationOfEach) {
   EXPECT_EQ(stored.generation, 7U);
   EXPECT_EQ(stored.shards_count, 4U);
   EXPECT_FALSE(stored.is_safe);
+  EXPECT_TRUE(stored.is_lacking);
   EXPECT_EQ(stored.verdict, "at risk: 1 of 2 copies");
   EXPECT_TRUE(catalog.has("a", {.inode = 77, .size = 100, .mtime_ns = 5}));
   EXPECT_FALSE(catalog.has("a", {.inode = 77, .size = 100, .mtime_ns = 6}));
@@ -44,10 +45,34 @@ TEST(Catalog, ATombstoneCoversWhatItNamesAndNothingStoredLater) {
 }
 
 TEST(Catalog, RefusesWhatIsNoCatalog) {
-  for (auto const* text : {"", "[]", "{}", R"({"checkpoints":{}})", R"({"checkpoints":[1]})",
-                           R"({"checkpoints":[{"identity":1,"generations":[]}],"tombstones":[]})",
-                           R"({"checkpoints":[],"tombstones":[{}]})"}) {
+  for (auto const* text :
+       {"", "[]", "{}", R"({"checkpoints":{}})", R"({"checkpoints":[1]})",
+        R"({"checkpoints":[{"identity":1,"generations":[]}],"tombstones":[]})",
+        R"({"checkpoints":[{}],"tombstones":[]})", R"({"checkpoints":[],"tombstones":[{}]})",
+        R"({"checkpoints":[],"tombstones":[[]]})", R"({"checkpoints":[]})",
+        R"({"checkpoints":[],"tombstones":[]}x)"}) {
     EXPECT_TRUE(parse_catalog(text).has_error()) << text;
+  }
+}
+
+TEST(Catalog, ReadsTheBriefRowsOfWhatIsSafe) {
+  auto const catalog = parse_catalog(
+      R"({"checkpoints":[{"identity":"a","generations":[{"generation":7,"state":"complete",
+          "bytes":100,"mtime_ns":5,"safety":"safe","shards":4}]}],"tombstones":[],"workers":2})");
+  auto const& stored = catalog.value().stored.at("a");
+  EXPECT_TRUE(stored.is_safe);
+  EXPECT_FALSE(stored.is_lacking);
+  EXPECT_TRUE(catalog.value().has("a", {.inode = 1, .size = 100, .mtime_ns = 5}));
+}
+
+TEST(Told, CountsThoseThatKeptItAndNamesTheFirstOther) {
+  auto const told = parse_told(R"({"workers":[{"rank":1,"kept":true,"detail":""},
+      {"rank":2,"kept":false,"detail":"refused"},{"rank":3,"kept":false,"detail":"later"}]})");
+  EXPECT_EQ(told.value().kept_count, 1U);
+  EXPECT_EQ(told.value().detail, "refused");
+  for (auto const* text : {"", "[]", R"({"workers":[1]})", R"({"workers":[{"kept":"yes"}]})",
+                           R"({"workers":{"kept":true}})"}) {
+    EXPECT_TRUE(parse_told(text).has_error()) << text;
   }
 }
 

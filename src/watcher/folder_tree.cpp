@@ -59,17 +59,24 @@ FolderTree::FolderTree(fs::path root, std::vector<std::string> extensions)
     : root_(std::move(root)), extensions_(std::move(extensions)) {}
 
 void FolderTree::begin_watching() {
+  if (std::exchange(has_missed_, false)) stop_watching();
   if (is_told() || has_given_up_) return;
   events_ = Descriptor(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (!is_told()) give_up(std::generic_category().message(errno));
 }
 
 void FolderTree::give_up(std::string const& why) {
-  spdlog::warn(
-      "watcher: inotify cannot watch all folders under {}: {}; scanning them instead; for inotify "
-      "raise fs.inotify.max_user_watches (or max_user_instances) and start again",
-      printable(root_.native()), why);
+  if (!std::exchange(has_complained_, true)) {
+    spdlog::warn(
+        "watcher: inotify cannot watch all folders under {}: {}; scanning them instead; for "
+        "inotify raise fs.inotify.max_user_watches (or max_user_instances)",
+        printable(root_.native()), why);
+  }
   has_given_up_ = true;
+  stop_watching();
+}
+
+void FolderTree::stop_watching() {
   events_ = Descriptor(-1);
   folders_.clear();
   watches_.clear();
@@ -150,12 +157,16 @@ Result<std::vector<FoundFile>> FolderTree::read() {
   begin_watching();
   std::vector<FoundFile> found;
   read_below("", found);
+  if (is_told() && std::exchange(has_complained_, false)) {
+    spdlog::info("watcher: inotify watches all folders under {} again", printable(root_.native()));
+  }
   return found;
 }
 
 void FolderTree::take_event(EventView const& event, std::set<std::string>& touched,
                             TreeChanges& changes) {
   if ((event.mask & IN_Q_OVERFLOW) != 0) {
+    has_missed_ = true;
     changes.must_read = true;
     return;
   }

@@ -40,6 +40,8 @@ class FolderTree {
   Result<std::vector<FoundFile>> read();
   // What has happened since the last call; returns at once.
   TreeChanges take_changes();
+  // The next read() tries to be told again, where inotify was at its limit.
+  void try_again() { has_given_up_ = false; }
   // Readable when something has happened; negative while nothing is told (scanning).
   int events() const { return events_.get(); }
   bool is_told() const { return events_.get() >= 0; }
@@ -47,6 +49,7 @@ class FolderTree {
  private:
   void begin_watching();
   void give_up(std::string const& why);
+  void stop_watching();
   void watch(std::string const& folder);
   void unwatch_below(std::string const& folder);
   void read_below(std::string const& top, std::vector<FoundFile>& found);
@@ -58,6 +61,8 @@ class FolderTree {
   std::vector<std::string> extensions_;
   Descriptor events_{-1};
   bool has_given_up_ = false;
+  bool has_complained_ = false;         // of that, and it has not been told since
+  bool has_missed_ = false;             // what was told, so watches may have ended unheard
   std::map<int, std::string> folders_;  // by watch
   std::map<std::string, int> watches_;  // by folder, "" is the root
   std::set<std::string> unreadable_;    // logged already

@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "format/key.h"
+#include "net/turns.h"
 #include "net/url.h"
 #include "plan/retention.h"
 
@@ -110,38 +111,30 @@ Awaitable<Result<void>> Rounds::file_sync() {
   auto const files = files_.known();
   auto const list = co_await offload_.run([&] { return expected_list(files); });
   CO_TRY(auto const answer, co_await api_.put("/expected", list));
-  auto const document = json::parse(answer, nullptr, false);
-  std::size_t kept_count = 0;
-  std::string silent;
-  if (document.is_object() && document.contains("workers") && document["workers"].is_array()) {
-    for (auto const& row : document["workers"]) {
-      bool const is_kept = row.is_object() && row.value("kept", false);
-      if (is_kept) ++kept_count;
-      if (!is_kept && row.is_object() && silent.empty()) silent = row.value("detail", "");
-    }
-  }
-  spdlog::info("file_sync: {} checkpoints named to {} of {} workers{}{}", files.size(), kept_count,
-               members_.count, silent.empty() ? "" : "; ", silent);
+  CO_TRY(auto const told, parse_told(answer));
+  spdlog::info("file_sync: {} checkpoints named to {} of {} workers{}{}", files.size(),
+               told.kept_count, members_.count, told.detail.empty() ? "" : "; ", told.detail);
   told_version_ = version;
   told_members_ = members_.members;
   co_return ok();
 }
 
 Awaitable<Result<Catalog>> Rounds::catalog() {
-  CO_TRY(auto const text, co_await api_.get("/checkpoints", catalog_time));
+  CO_TRY(auto const text, co_await api_.get("/checkpoints?brief=true", catalog_time));
   co_return co_await offload_.run([&] { return parse_catalog(text); });
 }
 
-Awaitable<Result<std::optional<std::string>>> Rounds::store(Config const& config,
-                                                            std::string path) {
+Awaitable<Result<std::optional<std::string>>> Rounds::store(
+    Config const& config, std::string path, std::optional<std::uint64_t> generation) {
   std::optional<std::string> error = "the API's answer ended before the job did";
   auto const on_line = [&](std::string_view line) {
     if (line.starts_with("Done:")) error.reset();
     if (line.starts_with("ERROR: ")) error = std::string(line.substr(7));
   };
   auto const full_path = (config.ckpt_root / path).native();
-  CO_TRY(
-      co_await api_.stream_lines("/store-shard?ckpt_path=" + percent_encode(full_path), on_line));
+  auto target = "/store-shard?ckpt_path=" + percent_encode(full_path);
+  if (generation) target += fmt::format("&generation={}", *generation);
+  CO_TRY(co_await api_.stream_lines(std::move(target), on_line));
   co_return error;
 }
 
@@ -149,9 +142,10 @@ Awaitable<Result<void>> Rounds::transfer(Config const& config) {
   auto const began = steady_clock::now();
   if (!files_.backlog().newest_due(began)) co_return ok();
   CO_TRY(auto const stored, co_await catalog());
-  auto plan = plan_of(config.retention, stored);
+  auto plan = co_await offload_.run([&] { return plan_of(config.retention, stored); });
   std::size_t present_count = 0;
-  auto entry = files_.backlog().newest_due(began);
+  Turns turns;
+  auto entry = files_.backlog().newest_due(steady_clock::now());
   while (entry && steady_clock::now() - began < limits::watcher_pass_time) {
     auto const [path, version] = *entry;
     auto const name = printable(path);
@@ -159,57 +153,74 @@ Awaitable<Result<void>> Rounds::transfer(Config const& config) {
     GROVE_ASSERT(key.has_value());  // as WatchedFiles lets it in
     if (stored.has(path, version)) {
       ++present_count;
-      files_.backlog().remove(path);
+      files_.mark_stored(path, version);
     } else if (stored.has_forgotten(path, version)) {
       metrics_.add(Count::watcher_skipped, {"forgotten"});
-      files_.leave_alone(path, version,
-                         fmt::format("transfer: {} was forgotten on purpose; it is not stored "
-                                     "again unless it changes or grove store is told to",
-                                     name));
+      files_.leave_alone(path, version);
+      files_.tell_once(path, WatchedFiles::Notice::forgotten,
+                       fmt::format("transfer: {} was forgotten on purpose; it is not stored again "
+                                   "unless it changes or grove store is told to",
+                                   name));
     } else if (plan.drops(key.value())) {
       metrics_.add(Count::watcher_skipped, {"retention"});
-      files_.leave_alone(
-          path, version,
+      files_.leave_alone(path, version);
+      files_.tell_once(
+          path, WatchedFiles::Notice::retention,
           fmt::format("transfer: {} is not stored: retention would drop it at once", name));
     } else {
-      CO_TRY(co_await transfer_one(config, *entry));
-      bool const is_stored = !files_.backlog().contains(path) && files_.known().contains(path);
+      CO_TRY(bool const is_stored, co_await transfer_one(config, *entry));
       if (is_stored) plan.add(key.value());
       // So that one that came meanwhile is next, if it is newer.
       co_await files_.settle();
     }
+    co_await turns.next();
     entry = files_.backlog().newest_due(steady_clock::now());
   }
+  forget_failures();
   if (present_count > 0) {
     spdlog::info("transfer: {} files are stored as they are already", present_count);
   }
   co_return ok();
 }
 
-Awaitable<Result<void>> Rounds::transfer_one(Config const& config, Backlog::Entry entry) {
-  bool const was_unchanged = co_await files_.is_unchanged(entry.path, entry.version);
-  if (!was_unchanged) co_return ok();
+Awaitable<Result<bool>> Rounds::transfer_one(Config const& config, Backlog::Entry entry) {
+  using Now = WatchedFiles::Now;
+  auto const before = co_await files_.look_again(entry.path, entry.version);
+  if (before != Now::unchanged) co_return false;
   auto const name = printable(entry.path);
-  CO_TRY(auto const error, co_await store(config, entry.path));
+  CO_TRY(auto const error, co_await store(config, entry.path, {}));
   if (!error) {
     spdlog::info("transfer: {} is stored ({} bytes)", name, entry.version.size);
     metrics_.add(Count::watcher_stores, {"done"});
     failures_.erase(entry.path);
     has_stored_ = true;
     files_.mark_stored(entry.path, entry.version);
-    co_return ok();
+    co_return true;
   }
   metrics_.add(Count::watcher_stores, {"failed"});
-  bool const is_unchanged = co_await files_.is_unchanged(entry.path, entry.version);
-  if (!is_unchanged) {
-    spdlog::warn("transfer: {} changed or vanished while it was stored: {}", name, *error);
-    co_return ok();
+  auto const after = co_await files_.look_again(entry.path, entry.version);
+  if (after == Now::gone) co_return false;
+  if (after == Now::changed) {
+    files_.backlog().hold_back(entry.path, steady_clock::now());
+    files_.tell_once(
+        entry.path, WatchedFiles::Notice::unsteady,
+        fmt::format("transfer: {} changed while it was stored: {}; it is tried again, less "
+                    "and less often",
+                    name, *error));
+    co_return false;
   }
   if (std::exchange(failures_[entry.path], *error) != *error) {
     spdlog::warn("transfer: {} could not be stored: {}; it is tried again", name, *error);
   }
   files_.backlog().postpone(entry.path, steady_clock::now());
-  co_return ok();
+  co_return false;
+}
+
+// Of files that are gone, or another file now.
+void Rounds::forget_failures() {
+  std::erase_if(failures_, [&](auto const& failure) {
+    return !files_.backlog().contains(failure.first) && !files_.is_settling(failure.first);
+  });
 }
 
 bool Rounds::crosscheck_is_due(Time now) const {
@@ -220,20 +231,22 @@ bool Rounds::crosscheck_is_due(Time now) const {
          (has_gaps_to_mend_ && now >= mend_due_);
 }
 
-std::optional<std::string> Rounds::obstacle(std::string const& identity, Catalog const& stored,
+std::optional<std::string> Rounds::obstacle(std::string const& identity,
+                                            StoredCheckpoint const& stored,
                                             Config const& config) const {
   auto const file = files_.known().find(identity);
   if (file == files_.known().end()) return "its file is not under ckpt_root any more";
-  if (!stored.has(identity, file->second)) return "its file has changed since it was stored";
-  auto const shards_count = stored.stored.at(identity).shards_count;
-  if (shards_count != config.n_chunks) {
+  // Of other times, the store looks whether its content is the same.
+  if (file->second.size != stored.bytes) return "its file has changed since it was stored";
+  if (stored.shards_count != config.n_chunks) {
     // Cut otherwise, the same content would be a new generation.
     return fmt::format(
         "it was stored in {} shards and n_chunks is {} now; grove store stores it anew",
-        shards_count, config.n_chunks);
+        stored.shards_count, config.n_chunks);
   }
-  if (members_.alive_count < members_.count) {
-    return fmt::format("{} of {} workers answer", members_.alive_count, members_.count);
+  if (!stored.is_lacking) {
+    return fmt::format("what it lacks belongs on workers that do not answer ({} of {} answer)",
+                       members_.alive_count, members_.count);
   }
   return std::nullopt;
 }
@@ -242,13 +255,13 @@ void Rounds::name_gaps(std::vector<std::pair<std::string, std::string>> const& g
   std::size_t new_count = 0;
   for (auto const& [identity, text] : gaps) {
     if (std::exchange(named_[identity], text) == text) continue;
-    if (++new_count <= limits::watcher_gaps_named_max) {
+    if (++new_count <= limits::watcher_files_named_max) {
       spdlog::warn("crosscheck: gap: {}: {}", printable(identity), text);
     }
   }
-  if (new_count > limits::watcher_gaps_named_max) {
+  if (new_count > limits::watcher_files_named_max) {
     spdlog::warn("crosscheck: gap: and {} more checkpoints (grove ls)",
-                 new_count - limits::watcher_gaps_named_max);
+                 new_count - limits::watcher_files_named_max);
   }
 }
 
@@ -257,22 +270,24 @@ Awaitable<Result<void>> Rounds::crosscheck(Config const& config) {
   // The workers' inventories as they were before the look, so that a change meanwhile is seen.
   auto const inventories = members_.inventories;
   CO_TRY(auto const stored, co_await catalog());
-  std::vector<std::string> mendable;
+  std::vector<Gap> mendable;
   std::vector<std::pair<std::string, std::string>> others;
   std::size_t gaps_count = 0;
   bool is_waiting = false;  // for a file to come to rest
+  Turns turns;
   for (auto const& [identity, checkpoint] : stored.stored) {
     if (checkpoint.is_safe) continue;
+    co_await turns.next();
     ++gaps_count;
     if (files_.is_settling(identity)) {
       is_waiting = true;
       continue;
     }
-    auto const why = obstacle(identity, stored, config);
+    auto const why = obstacle(identity, checkpoint, config);
     if (why) {
       others.emplace_back(identity, checkpoint.verdict + "; not mended: " + *why);
     } else if (!mended_.contains(identity)) {
-      mendable.push_back(identity);
+      mendable.push_back({.identity = identity, .generation = checkpoint.generation});
     } else {
       others.emplace_back(identity, checkpoint.verdict + "; mending it did not help");
     }
@@ -298,26 +313,30 @@ Awaitable<Result<void>> Rounds::crosscheck(Config const& config) {
   co_return ok();
 }
 
-Awaitable<Result<void>> Rounds::mend(Config const& config,
-                                     std::vector<std::string> const& identities) {
-  for (auto const& identity : identities) {
+Awaitable<Result<void>> Rounds::mend(Config const& config, std::vector<Gap> const& gaps) {
+  for (auto const& gap : gaps) {
     // New files first.
     co_await files_.settle();
     if (files_.backlog().newest_due(steady_clock::now())) co_return ok();
-    auto const file = files_.known().find(identity);
+    auto const file = files_.known().find(gap.identity);
     if (file == files_.known().end()) continue;
     auto const version = file->second;
-    bool const is_unchanged = co_await files_.is_unchanged(identity, version);
-    if (!is_unchanged) continue;
-    auto const name = printable(identity);
+    auto const now = co_await files_.look_again(gap.identity, version);
+    if (now != WatchedFiles::Now::unchanged) continue;
+    auto const name = printable(gap.identity);
     spdlog::info("crosscheck: gap: {}: storing the unchanged file again to mend it", name);
-    CO_TRY(auto const error, co_await store(config, identity));
+    CO_TRY(auto const error, co_await store(config, gap.identity, gap.generation));
     // Tried: not again before the members change.
-    mended_[identity] = members_.members;
+    mended_[gap.identity] = members_.members;
     has_stored_ = true;
     if (!error) {
       spdlog::info("crosscheck: {} is mended", name);
       mend_delay_ = {};
+      continue;
+    }
+    if (members_.alive_count < members_.count) {
+      // Likely for their copies alone, which is nothing against the next gap.
+      spdlog::warn("crosscheck: {} is not mended altogether: {}", name, *error);
       continue;
     }
     spdlog::warn("crosscheck: {} could not be mended: {}", name, *error);

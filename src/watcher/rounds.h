@@ -45,13 +45,21 @@ class Rounds {
   Awaitable<Result<void>> transfer(Config const& config);
   Awaitable<Result<void>> crosscheck(Config const& config);
 
-  // The last line of a store: what it failed with, none for "Done: …".
-  Awaitable<Result<std::optional<std::string>>> store(Config const& config, std::string path);
+  // The last line of a store: what it failed with, none for "Done: …". With a generation the store
+  // adds copies to that one or fails.
+  Awaitable<Result<std::optional<std::string>>> store(Config const& config, std::string path,
+                                                      std::optional<std::uint64_t> generation);
   Awaitable<Result<Catalog>> catalog();
-  Awaitable<Result<void>> transfer_one(Config const& config, Backlog::Entry entry);
-  Awaitable<Result<void>> mend(Config const& config, std::vector<std::string> const& identities);
+  // Whether the file is stored now.
+  Awaitable<Result<bool>> transfer_one(Config const& config, Backlog::Entry entry);
+  void forget_failures();
+  struct Gap {
+    std::string identity;
+    std::uint64_t generation = 0;
+  };
+  Awaitable<Result<void>> mend(Config const& config, std::vector<Gap> const& gaps);
   // Why the gap of this checkpoint cannot be mended now; none: it can.
-  std::optional<std::string> obstacle(std::string const& identity, Catalog const& stored,
+  std::optional<std::string> obstacle(std::string const& identity, StoredCheckpoint const& stored,
                                       Config const& config) const;
   void name_gaps(std::vector<std::pair<std::string, std::string>> const& gaps);
   bool crosscheck_is_due(Time now) const;

@@ -2,16 +2,26 @@
 
 #include <algorithm>
 
+#include "watcher/below.h"
+
 namespace grove {
 
 void Settling::note(std::string const& path, FileVersion version, Time now) {
   files_.insert_or_assign(path, Entry{.version = version, .due = now + quiet_});
 }
 
-void Settling::forget_below(std::string const& folder) {
-  auto const prefix = folder + "/";
-  auto entry = files_.lower_bound(prefix);
-  while (entry != files_.end() && entry->first.starts_with(prefix)) entry = files_.erase(entry);
+std::vector<std::pair<std::string, FileVersion>> Settling::forget_below(std::string const& folder) {
+  std::vector<std::pair<std::string, FileVersion>> forgotten;
+  for (auto const& [path, entry] : take_below(files_, folder)) {
+    forgotten.emplace_back(path, entry.version);
+  }
+  return forgotten;
+}
+
+std::optional<FileVersion> Settling::version_of(std::string const& path) const {
+  auto const found = files_.find(path);
+  if (found == files_.end()) return std::nullopt;
+  return found->second.version;
 }
 
 std::vector<std::string> Settling::due(Time now) const {

@@ -45,5 +45,17 @@ TEST(Settling, WhatWasForgottenNeverRests) {
   EXPECT_FALSE(settling.next_due());
 }
 
+TEST(Settling, SaysWhatWaitedInAFolderThatIsGone) {
+  Settling settling(1s);
+  settling.note("run1/a", version, start);
+  settling.note("run10/a", version, start);
+  auto const forgotten = settling.forget_below("run1");
+  ASSERT_EQ(forgotten.size(), 1U);
+  EXPECT_EQ(forgotten.front(), (std::pair{std::string("run1/a"), version}));
+  EXPECT_EQ(settling.paths(), std::vector<std::string>{"run10/a"});
+  EXPECT_EQ(settling.version_of("run10/a"), version);
+  EXPECT_FALSE(settling.version_of("run1/a"));
+}
+
 }  // namespace
 }  // namespace grove

@@ -12,6 +12,8 @@
 #include "format/safetensors.h"
 #include "net/readable.h"
 #include "net/task_group.h"
+#include "net/turns.h"
+#include "watcher/below.h"
 #include "watcher/candidate.h"
 
 namespace grove {
@@ -35,13 +37,6 @@ Result<void> check_complete(File const& file, CheckpointKey const& key, std::uin
   return ok();
 }
 
-template <typename Map>
-void erase_below(Map& map, std::string const& folder) {
-  auto const prefix = folder + "/";
-  auto entry = map.lower_bound(prefix);
-  while (entry != map.end() && entry->first.starts_with(prefix)) entry = map.erase(entry);
-}
-
 }  // namespace
 
 WatchedFiles::WatchedFiles(asio::any_io_executor executor, Offload& offload, Metrics& metrics,
@@ -54,90 +49,120 @@ WatchedFiles::WatchedFiles(asio::any_io_executor executor, Offload& offload, Met
       changed_(std::move(executor)),
       settling_(limits::watcher_quiet) {}
 
-void WatchedFiles::report_once(std::string const& path, FileVersion version,
-                               std::string const& line) {
-  auto const [place, is_new] = reported_.try_emplace(path, version);
-  if (!is_new && place->second == version) return;
-  place->second = version;
-  spdlog::warn("{}", line);
+void WatchedFiles::tell_once(std::string const& path, Notice notice, std::string const& line) {
+  if (told_[path].insert(notice).second) spdlog::warn("{}", line);
 }
 
 void WatchedFiles::mark_stored(std::string const& path, FileVersion version) {
+  told_.erase(path);
   auto const known = known_.find(path);
   // Where it has changed meanwhile, the new version waits.
-  if (known != known_.end() && known->second == version) backlog_.remove(path);
+  if (known != known_.end() && known->second == version) backlog_.forget(path);
 }
 
-void WatchedFiles::leave_alone(std::string const& path, FileVersion version,
-                               std::string const& line) {
+void WatchedFiles::leave_alone(std::string const& path, FileVersion version) {
   forget_known(path);
   backlog_.remove(path);
-  report_once(path, version, line);
+  left_alone_.insert_or_assign(path, version);
 }
 
 void WatchedFiles::forget_known(std::string const& path) {
   if (known_.erase(path) > 0) ++known_version_;
 }
 
-void WatchedFiles::forget(std::string const& path) {
+bool WatchedFiles::would_be_missed(std::string const& path) const {
+  return !told_.contains(path) && kind_of_file(path, extensions_) == NameKind::taken;
+}
+
+void WatchedFiles::forget(std::string const& path, Lost& lost) {
+  if (auto const version = backlog_.version_of(path)) lost.emplace_back(path, *version);
+  auto const settling = settling_.version_of(path);
+  if (settling && would_be_missed(path)) lost.emplace_back(path, *settling);
   settling_.forget(path);
-  backlog_.remove(path);
-  reported_.erase(path);
+  backlog_.forget(path);
+  left_alone_.erase(path);
+  told_.erase(path);
   forget_known(path);
 }
 
-void WatchedFiles::forget_below(std::string const& folder) {
-  settling_.forget_below(folder);
-  backlog_.remove_below(folder);
-  erase_below(reported_, folder);
-  auto const before = known_.size();
-  erase_below(known_, folder);
-  if (known_.size() != before) ++known_version_;
+void WatchedFiles::forget_below(std::string const& folder, Lost& lost) {
+  for (auto& file : backlog_.forget_below(folder)) lost.push_back(std::move(file));
+  for (auto& file : settling_.forget_below(folder)) {
+    if (would_be_missed(file.first)) lost.push_back(std::move(file));
+  }
+  take_below(left_alone_, folder);
+  take_below(told_, folder);
+  if (!take_below(known_, folder).empty()) ++known_version_;
 }
 
-void WatchedFiles::see(FoundFile const& file, Time now) {
-  if (!file.version) {
-    if (backlog_.contains(file.path)) {
-      spdlog::warn("transfer: {} has vanished before it was stored", printable(file.path));
-    }
-    forget(file.path);
-    return;
+void WatchedFiles::tell_lost(Lost const& lost, std::vector<FoundFile> const& there) {
+  if (lost.empty()) return;
+  // A rename keeps the inode, and much else would not be the same after more writes.
+  std::set<std::uint64_t> inodes;
+  for (auto const& file : there) {
+    if (file.version) inodes.insert(file.version->inode);
   }
-  auto const same = [&](auto const& map) {
-    auto const found = map.find(file.path);
-    return found != map.end() && found->second == *file.version;
+  std::size_t count = 0;
+  for (auto const& [path, version] : lost) {
+    if (inodes.contains(version.inode) || ++count > limits::watcher_files_named_max) continue;
+    spdlog::warn("transfer: {} has vanished before it was stored", printable(path));
+  }
+  if (count > limits::watcher_files_named_max) {
+    spdlog::warn("transfer: {} more files have vanished before they were stored",
+                 count - limits::watcher_files_named_max);
+  }
+}
+
+void WatchedFiles::see(std::string const& path, FileVersion version, Time now) {
+  auto const is_same_in = [&](auto const& map) {
+    auto const found = map.find(path);
+    return found != map.end() && found->second == version;
   };
   // Attributes and looks are no writes.
-  if (same(known_) || same(reported_)) return;
-  backlog_.remove(file.path);
-  forget_known(file.path);
-  settling_.note(file.path, *file.version, now);
+  if (is_same_in(known_) || is_same_in(left_alone_)) return;
+  backlog_.remove(path);
+  settling_.note(path, version, now);
 }
 
-void WatchedFiles::see_all(std::vector<FoundFile> const& files) {
+Awaitable<void> WatchedFiles::see_all(std::vector<FoundFile> files) {
   auto const now = steady_clock::now();
-  std::set<std::string> there;
-  for (auto const& file : files) there.insert(file.path);
-  std::vector<std::string> gone;
-  auto const note_gone = [&](auto const& map) {
-    for (auto const& [path, value] : map) {
-      if (!there.contains(path)) gone.push_back(path);
-    }
+  auto const listed = [&] {
+    std::set<std::string_view> there;
+    for (auto const& file : files) there.insert(file.path);
+    return there;
   };
-  note_gone(known_);
-  note_gone(reported_);
-  for (auto const& path : gone) see({.path = path, .version = {}}, now);
+  auto const there = co_await offload_.run(listed);
+  std::vector<std::string> gone = settling_.paths();
+  for (auto const& [path, version] : known_) gone.push_back(path);
+  for (auto const& [path, version] : left_alone_) gone.push_back(path);
+  for (auto const& [path, notices] : told_) gone.push_back(path);
+  Lost lost;
+  Turns turns;
+  for (auto const& path : gone) {
+    if (!there.contains(path)) forget(path, lost);
+    co_await turns.next();
+  }
+  tell_lost(lost, files);
   for (auto const& file : files) {
     // One that is waited for already is looked at when its wait is over.
-    if (!settling_.contains(file.path)) see(file, now);
+    if (!settling_.contains(file.path)) see(file.path, *file.version, now);
+    co_await turns.next();
   }
   changed_.notify_all();
 }
 
 void WatchedFiles::take(TreeChanges const& changes) {
   auto const now = steady_clock::now();
-  for (auto const& folder : changes.gone_folders) forget_below(folder);
-  for (auto const& file : changes.files) see(file, now);
+  Lost lost;
+  for (auto const& folder : changes.gone_folders) forget_below(folder, lost);
+  for (auto const& file : changes.files) {
+    if (file.version) {
+      see(file.path, *file.version, now);
+    } else {
+      forget(file.path, lost);
+    }
+  }
+  tell_lost(lost, changes.files);
   if (!changes.files.empty() || !changes.gone_folders.empty()) changed_.notify_all();
 }
 
@@ -146,7 +171,7 @@ Awaitable<Result<void>> WatchedFiles::read() {
   auto found = co_await offload_.run([&] { return tree_.read(); });
   read_took_ = steady_clock::now() - began;
   if (found.has_error()) co_return found.error();
-  see_all(found.value());
+  co_await see_all(std::move(found).value());
   co_return ok();
 }
 
@@ -161,6 +186,7 @@ Awaitable<void> WatchedFiles::read_again() {
 
 Awaitable<void> WatchedFiles::follow() {
   auto next_read = steady_clock::now() + limits::watcher_rescan_period;
+  auto next_try = next_read;  // of inotify, while it is at its limit
   while (true) {
     bool has_events = false;
     if (tree_.is_told() && !root_is_gone_) {
@@ -179,6 +205,10 @@ Awaitable<void> WatchedFiles::follow() {
       must_read = changes.must_read;
     }
     if (must_read) {
+      if (steady_clock::now() >= next_try) {
+        tree_.try_again();
+        next_try = steady_clock::now() + limits::watcher_rescan_period;
+      }
       co_await read_again();
       next_read = steady_clock::now() + limits::watcher_rescan_period;
     }
@@ -192,7 +222,7 @@ WatchedFiles::Look WatchedFiles::look_at(std::string const& path) const {
   auto const opened = File::open_beneath(root_, path);
   if (opened.has_error()) {
     if (opened.error().kind == ErrorKind::not_found) return look;
-    look.state = State::incomplete;
+    look.state = State::unreadable;
     look.detail = opened.error().message;
     return look;
   }
@@ -216,7 +246,10 @@ WatchedFiles::Look WatchedFiles::look_at(std::string const& path) const {
 
 void WatchedFiles::take(Look const& look, Time now) {
   if (!look.version) {
-    settling_.forget(look.path);
+    // The watch of the tree is about to say so, and whether it has another name now.
+    if (auto const version = settling_.version_of(look.path)) {
+      settling_.note(look.path, *version, now);
+    }
     return;
   }
   bool const rests = settling_.confirm(look.path, *look.version, now);
@@ -224,28 +257,37 @@ void WatchedFiles::take(Look const& look, Time now) {
   auto const name = printable(look.path);
   switch (look.state) {
     case State::complete:
-      reported_.erase(look.path);
+      left_alone_.erase(look.path);
       known_.insert_or_assign(look.path, *look.version);
       ++known_version_;
       backlog_.add(look.path, *look.version);
       break;
     case State::incomplete:
       metrics_.add(Count::watcher_skipped, {"incomplete"});
-      report_once(look.path, *look.version,
-                  fmt::format("transfer: {} is not complete: {}; it is taken when it changes", name,
-                              look.detail));
+      leave_alone(look.path, *look.version);
+      tell_once(look.path, Notice::incomplete,
+                fmt::format("transfer: {} is not complete: {}; it is taken when it is", name,
+                            look.detail));
+      break;
+    case State::unreadable:
+      // Another mode is no other version, so it is not left alone.
+      forget_known(look.path);
+      metrics_.add(Count::watcher_skipped, {"unreadable"});
+      tell_once(look.path, Notice::unreadable,
+                fmt::format("transfer: {} cannot be read: {}; it is taken when it can be", name,
+                            look.detail));
       break;
     case State::merged:
       metrics_.add(Count::watcher_skipped, {"merged"});
-      report_once(
-          look.path, *look.version,
-          fmt::format("transfer: {} is not grove's but has a name that gather writes; it is "
-                      "not stored: rename it, or store it with grove store",
-                      name));
+      leave_alone(look.path, *look.version);
+      tell_once(look.path, Notice::merged,
+                fmt::format("transfer: {} is not grove's but has a name that gather writes; it is "
+                            "not stored: rename it, or store it with grove store",
+                            name));
       break;
     case State::written_by_grove:
       metrics_.add(Count::watcher_skipped, {"written_by_grove"});
-      reported_.insert_or_assign(look.path, *look.version);  // nothing to tell
+      leave_alone(look.path, *look.version);
       break;
     case State::gone:
       break;
@@ -268,11 +310,16 @@ Awaitable<void> WatchedFiles::settle() {
   }
 }
 
-Awaitable<bool> WatchedFiles::is_unchanged(std::string path, FileVersion version) {
-  auto const now_there = co_await offload_.run([&] { return version_of(root_ / path); });
-  if (now_there == version) co_return true;
-  see({.path = path, .version = now_there}, steady_clock::now());
-  co_return false;
+Awaitable<WatchedFiles::Now> WatchedFiles::look_again(std::string path, FileVersion version) {
+  auto const current = co_await offload_.run([&] { return version_of(root_ / path); });
+  if (current == version) co_return Now::unchanged;
+  auto const now = steady_clock::now();
+  if (current) {
+    see(path, *current, now);
+    co_return Now::changed;
+  }
+  backlog_.postpone(path, now);
+  co_return Now::gone;
 }
 
 }  // namespace grove

@@ -1,5 +1,5 @@
 // The files under ckpt_root as the watcher sees them: those that came to rest and are complete, and
-// among them those that wait to be stored. What is not taken, and why, is told once.
+// among them those that wait to be stored. What is not taken, or lost, and why, is told once.
 // Not here: what becomes of a file that waits (rounds.h), the system's notices (folder_tree.h).
 // Threads: the executor; the disk is read through the offload.
 #pragma once
@@ -7,8 +7,10 @@
 #include <chrono>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -44,37 +46,48 @@ class WatchedFiles {
   bool is_settling(std::string const& path) const { return settling_.contains(path); }
   std::size_t settling_count() const { return settling_.count(); }
 
-  // Whether the file is still as it was; else it settles anew, or is forgotten.
-  Awaitable<bool> is_unchanged(std::string path, FileVersion version);
+  // Looks at the file now. Where it has changed it settles anew; where it is gone that is told when
+  // the watch of the tree, which knows of renames, says so too.
+  enum class Now { unchanged, changed, gone };
+  Awaitable<Now> look_again(std::string path, FileVersion version);
 
   // It needs no store as it is now.
   void mark_stored(std::string const& path, FileVersion version);
-  // Not stored and not expected while it is of this version; `line` tells why, once.
-  void leave_alone(std::string const& path, FileVersion version, std::string const& line);
+  // Not stored and not expected while it is of this version.
+  void leave_alone(std::string const& path, FileVersion version);
+
+  // Why a file is not stored, each told once until it was stored or has gone.
+  enum class Notice { incomplete, unreadable, merged, forgotten, retention, unsteady };
+  void tell_once(std::string const& path, Notice notice, std::string const& line);
 
   Backlog& backlog() { return backlog_; }
-  // Those that rest and are complete, but for those that are left alone.
+  // Those that rest and are complete, but for those that are left alone; of one that has changed
+  // the version before, until the new one rests too.
   std::map<std::string, FileVersion> const& known() const { return known_; }
   // Grows with every change of known().
   std::uint64_t known_version() const { return known_version_; }
   std::filesystem::path const& root() const { return root_; }
 
  private:
-  // Logs `line` unless this version of the file was reported before.
-  void report_once(std::string const& path, FileVersion version, std::string const& line);
-  enum class State { complete, incomplete, written_by_grove, merged, gone };
+  enum class State { complete, incomplete, unreadable, written_by_grove, merged, gone };
   struct Look {
     std::string path;
     std::optional<FileVersion> version;
     State state = State::gone;
     std::string detail;
   };
+  // Files that were waiting, as they were, when they went.
+  using Lost = std::vector<std::pair<std::string, FileVersion>>;
 
-  void see(FoundFile const& file, Time now);
-  void see_all(std::vector<FoundFile> const& files);
+  void see(std::string const& path, FileVersion version, Time now);
+  Awaitable<void> see_all(std::vector<FoundFile> files);
   void forget_known(std::string const& path);
-  void forget(std::string const& path);
-  void forget_below(std::string const& folder);
+  // Of a file that settles: nothing was told of it, and its name is one that is taken.
+  bool would_be_missed(std::string const& path) const;
+  void forget(std::string const& path, Lost& lost);
+  void forget_below(std::string const& folder, Lost& lost);
+  // But for those that are still there by another name.
+  void tell_lost(Lost const& lost, std::vector<FoundFile> const& there);
   void take(TreeChanges const& changes);
   void take(Look const& look, Time now);
   Awaitable<void> read_again();
@@ -89,7 +102,8 @@ class WatchedFiles {
   Settling settling_;
   Backlog backlog_;
   std::map<std::string, FileVersion> known_;
-  std::map<std::string, FileVersion> reported_;
+  std::map<std::string, FileVersion> left_alone_;
+  std::map<std::string, std::set<Notice>> told_;
   std::uint64_t known_version_ = 0;
   std::chrono::steady_clock::duration read_took_{};
   bool root_is_gone_ = false;

@@ -14,6 +14,7 @@
 #include "net/api_client.h"
 #include "net/offload.h"
 #include "net/task_group.h"
+#include "watcher/checksum_sync.h"
 #include "watcher/rounds.h"
 #include "watcher/watched_files.h"
 
@@ -132,17 +133,21 @@ struct Watcher::State {
     metrics.set(Level::watcher_waiting_files, static_cast<double>(waiting));
   }
 
-  // checksum_sync: until every worker has re-read what is due once. One that was away is asked
-  // again with all the others, which have nothing left to read then.
+  // checksum_sync: until every worker has re-read what is due once. Those that were away are asked
+  // again.
   Awaitable<void> verify_once() {
+    std::optional<ChecksumSync> sync;
     std::chrono::milliseconds pause{};
-    std::set<std::string> told;
     while (true) {
       auto const config = co_await read_config();
       if (config.has_value()) {
-        bool const is_done = co_await verify(config.value(), told);
-        if (is_done) co_return;
+        std::set<std::uint32_t> ranks;
+        for (auto const& device : config.value().workers) ranks.insert(device.rank.value);
+        if (!sync) sync.emplace(ranks);
+        sync->keep_only(ranks);
+        co_await verify(config.value(), *sync);
       }
+      if (sync && sync->left().empty()) co_return;
       pause = std::min(2 * std::max(pause, limits::watcher_retry_first / 2),
                        limits::watcher_retry_last);
       bool const rested = co_await sleep_for(pause);
@@ -150,25 +155,21 @@ struct Watcher::State {
     }
   }
 
-  // True when all workers have read. Lines that stand in `told` are not logged again.
-  Awaitable<bool> verify(Config const& config, std::set<std::string>& told) {
-    bool is_done = false;
-    bool is_damaged = false;
+  Awaitable<void> verify(Config const& config, ChecksumSync& sync) {
     auto const on_line = [&](std::string_view line) {
+      auto const worth = sync.take(line);
+      if (worth == ChecksumSync::Worth::nothing) return;
       line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
-      bool const is_result = line.starts_with("✓") || line.starts_with("✗");
-      bool const is_end = line.starts_with("Done:") || line.starts_with("ERROR:");
-      if (!is_result && !is_end) return;  // progress
-      is_damaged = is_damaged || line.find("damaged chunks;") != line.npos;
-      is_done = is_done || line.starts_with("Done:") || is_damaged;
-      if (!told.emplace(line).second) return;
-      bool const is_good = line.starts_with("✓") || line.starts_with("Done:");
-      spdlog::log(is_good ? spdlog::level::info : spdlog::level::warn, "checksum_sync: {}", line);
+      spdlog::log(worth == ChecksumSync::Worth::info ? spdlog::level::info : spdlog::level::warn,
+                  "checksum_sync: {}", line);
     };
-    auto const target = fmt::format("/verify?unproven_for={}ms", config.scrub_every.count());
-    auto const streamed = co_await api.stream_lines(target, on_line);
+    auto const had_damage = sync.has_found_damage();
+    auto const target = fmt::format("/verify?unproven_for={}ms&ranks={}",
+                                    config.scrub_every.count(), fmt::join(sync.left(), ","));
+    // What broke off is asked for again; what was heard of before counts.
+    std::ignore = co_await api.stream_lines(target, on_line);
+    bool const is_damaged = sync.has_found_damage() && !had_damage;
     if (is_damaged && rounds != nullptr) rounds->doubt_copies();
-    co_return streamed.has_value() && is_done;
   }
 
   asio::any_io_executor executor;

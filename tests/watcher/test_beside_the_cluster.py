@@ -128,13 +128,18 @@ def test_checksum_sync_rereads_what_is_due_once_and_names_damage(make_watched):
     content = bytearray(chunk.read_bytes())
     content[-1] ^= 1
     chunk.write_bytes(content)
+    watched.cluster.workers[3].kill()
     watched.watch_alone()
     watched.wait_for(r"checksum_sync: ✗ rank 1 \(pi-1\): \d+ copies re-read, 0 MB, 1 damaged")
-    watched.wait_for("checksum_sync: ERROR: 1 damaged chunks")
+    watched.wait_for("checksum_sync: ✗ rank 3 was not verified: ")
+    watched.wait_for("checksum_sync: ERROR: 1 damaged chunks.*; 1/3 workers were not verified")
+    watched.cluster.start_worker(3)
+    watched.wait_for(r"checksum_sync: ✓ rank 3 \(pi-3\)")
     watched.wait_stored("a.safetensors", seconds=30)  # mended by the crosscheck
     assert len(watched.stored()["a.safetensors"]) == 1
     second = watched.watch_alone()
     second.wait_for_log("checksum_sync: Done:")
+    assert watched.alone[0].text().count("rank 1 (pi-1): ") == 1  # once
 
 
 def test_a_stop_is_prompt_however_young_the_process_is(make_watched):

@@ -81,3 +81,29 @@ def test_only_the_ranks_asked_for_are_verified(cluster):
     lines = httpx.post(f"{cluster.url}/verify", params={"ranks": "3,1"}, trust_env=False).text
     assert "rank 1 " in lines and "rank 3 " in lines and "rank 2 " not in lines
     assert lines.splitlines()[-1] == "Done: 0 copies re-read on 2 workers, none damaged"
+
+
+def test_a_touched_file_still_mends_its_gap(watched):
+    path = watched.write("a.safetensors")
+    before = watched.wait_stored("a.safetensors")
+    os.utime(path)
+    watched.wait_for("a.safetensors is stored(.|\n)*a.safetensors is stored")
+    replace_worker(watched.cluster, 1)
+    watched.wait_for("crosscheck: a.safetensors is mended", 40)
+    after = watched.wait_stored("a.safetensors")
+    assert [g["generation"] for g in after["a.safetensors"]] == \
+        [g["generation"] for g in before["a.safetensors"]]
+
+
+def test_a_gap_is_mended_as_far_as_it_can_be_while_another_worker_is_away(watched):
+    watched.write("a.safetensors")
+    watched.wait_stored("a.safetensors")
+    watched.cluster.workers[2].kill()
+    replace_worker(watched.cluster, 1)
+    watched.wait_for("crosscheck: a.safetensors is not mended altogether: 2 of 6 copies belong on "
+                     "workers that do not answer; the others are there", 40)
+    watched.wait_for("crosscheck: gap: a.safetensors: at risk: 1 of 2 copies; not mended: what it "
+                     r"lacks belongs on workers that do not answer \(2 of 3 answer\)")
+    watched.cluster.start_worker(2)
+    watched.wait_stored("a.safetensors", seconds=30)
+    assert watched.count("crosscheck: gap: a.safetensors: storing") == 1

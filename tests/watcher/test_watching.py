@@ -52,6 +52,67 @@ def test_a_half_written_file_waits_until_it_is_complete(watched):
     assert watched.stored()["slow.safetensors"][0]["bytes"] == len(content)
 
 
+def test_a_file_that_is_written_slowly_is_named_once_and_stored_when_it_is_complete(watched):
+    content = model(0.2, tensors=3)
+    path = watched.write("slow.safetensors", content=b"")
+    for end in (100, 5000, len(content)):
+        watched.settle()  # it has rested meanwhile
+        path.write_bytes(content[:end])
+    watched.wait_stored("slow.safetensors")
+    assert watched.count("slow.safetensors is not complete") == 1
+    assert watched.count("slow.safetensors is stored") == 1
+
+
+def test_a_file_that_changes_whenever_it_is_stored_is_named_once_and_held_back(watched):
+    worker = watched.cluster.workers[1]
+    path = watched.write("a.safetensors")
+    watched.wait_stored("a.safetensors")
+
+    def jobs(state: str) -> int:
+        return sum(job["state"] == state and job["identity"] == "a.safetensors"
+                   for job in watched.cluster.get("/jobs")["jobs"])
+    for tries in (1, 2):
+        worker.pause()
+        watched.write("a.safetensors", seed=2 * tries)
+        wait_until(lambda: jobs("running") == 1, "it is being stored")
+        watched.write("a.safetensors", seed=2 * tries + 1)
+        worker.resume()
+        wait_until(lambda: jobs("failed") == tries, "the store has failed")
+    wait_until(lambda: jobs("done") == 2, "it is stored when it rests")
+    assert watched.count("a.safetensors changed while it was stored") == 1
+    assert jobs("failed") == 2
+
+
+def test_an_unreadable_file_is_taken_once_it_can_be_read(make_watched):
+    watched = make_watched(watch=False)
+    path = watched.write("a.safetensors")
+    path.chmod(0)
+    # In a namespace where nobody overrides a mode.
+    watched.watch_alone(prefix=["unshare", "--user"])
+    watched.wait_for("transfer: a.safetensors cannot be read: .*; it is taken when it can be")
+    path.chmod(0o600)
+    watched.wait_stored("a.safetensors")
+    assert watched.count("a.safetensors cannot be read") == 1
+
+
+def test_a_file_that_is_gone_before_it_rests_is_named_unless_it_has_another_name(watched):
+    watched.wait_for("watching 0 files")
+    brief = watched.root / "brief.safetensors"
+
+    def is_noticed() -> bool:
+        watched.write(brief.name)  # its wait begins anew
+        text = httpx.get(f"{watched.cluster.url}/metrics", trust_env=False).text
+        return "smoltorrent_watcher_waiting_files 1" in text
+    wait_until(is_noticed, "the file is noticed")
+    brief.unlink()
+    watched.wait_for("transfer: brief.safetensors has vanished before it was stored")
+    watched.write("writing.safetensors", seed=2).rename(watched.root / "final.safetensors")
+    watched.write("dir/a.safetensors", seed=3)
+    (watched.root / "dir").rename(watched.root / "renamed")
+    watched.wait_stored("final.safetensors", "renamed/a.safetensors")
+    assert watched.count("has vanished") == 1
+
+
 def test_what_is_left_alone_is_named_once_or_not_at_all(watched):
     watched.write("broken.safetensors", content=b"\xff" * 5000)
     watched.write("empty.safetensors", content=b"")
@@ -91,18 +152,22 @@ def test_a_file_that_vanishes_is_no_trouble(make_watched):
         watched.cluster.start_worker(rank)
     path = watched.write("gone.safetensors")
     watched.write("dir/gone2.safetensors")
+    watched.write("moved/gone3.safetensors")
     port = free_port()
     watched.watch_alone("--metrics-port", str(port))
     watched.wait_for("the API running there")
     url = f"http://127.0.0.1:{port}/metrics"
-    wait_until(lambda: "smoltorrent_watcher_files 2" in httpx.get(url, trust_env=False).text,
-               "both files are known")
+    wait_until(lambda: "smoltorrent_watcher_files 3" in httpx.get(url, trust_env=False).text,
+               "all files are known")
     path.unlink()
     shutil.rmtree(watched.root / "dir")
-    watched.wait_for("transfer: gone.safetensors has vanished")
+    (watched.root / "moved").rename(watched.cluster.folder / "elsewhere")
+    names = ["gone.safetensors", "dir/gone2.safetensors", "moved/gone3.safetensors"]
+    for name in names:
+        watched.wait_for(f"transfer: {name} has vanished before it was stored")
     watched.cluster.start_coordinator()
     watched.settle()
-    assert watched.count("gone.safetensors") == 1
+    assert [watched.count(name) for name in names] == [1, 1, 1]
 
 
 def test_other_extensions_are_watched_when_told(make_watched, grove):
