@@ -90,7 +90,11 @@ inline constexpr std::chrono::milliseconds progress_period = 5s;
 static_assert(heartbeat_period * 2 < idle_timeout);
 
 // --- looking for workers by mDNS ---
-inline constexpr std::size_t discovery_calls_max = 32;  // /health calls at once
+// /health calls at once, and the patience of a first one: a thousand announcements of workers that
+// are not there hold up those behind them for 2 s. Who is slower than that is asked once more, with
+// health_timeout.
+inline constexpr std::size_t discovery_calls_max = 128;
+inline constexpr std::chrono::milliseconds discovery_first_try = 250ms;
 // Answers of one network come within 20 to 120 ms (RFC 6762, 6), over Wi-Fi a little later.
 inline constexpr std::chrono::milliseconds discovery_settle = 500ms;
 inline constexpr std::chrono::milliseconds moved_worker_timeout = 3s;  // at the start of a job

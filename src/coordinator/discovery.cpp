@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <deque>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -11,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/limits.h"
+#include "coordinator/candidate_queue.h"
 #include "net/task_group.h"
 
 namespace grove {
@@ -19,11 +19,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 std::string const no_job;
-
-struct Candidate {
-  asio::ip::address address;
-  std::uint16_t port = 0;
-};
 
 int address_class(asio::ip::address const& address) {
   if (address.is_loopback()) return 4;
@@ -88,12 +83,10 @@ class Scan {
     auto const announcement = read_announcement(sighting);
     if (!announcement) return;
     if (!seen_.insert({sighting.address, sighting.port}).second) return;
-    Candidate const candidate{.address = sighting.address, .port = sighting.port};
-    if (options_.comes_first(*announcement)) {
-      candidates_.push_front(candidate);
-    } else {
-      candidates_.push_back(candidate);
-    }
+    candidates_.add({.address = sighting.address,
+                     .port = sighting.port,
+                     .is_looked_for = options_.is_looked_for(*announcement),
+                     .was_asked = false});
     changed_.notify_all();
   }
 
@@ -101,13 +94,12 @@ class Scan {
     while (!is_over_) {
       bool const stop = co_await is_cancelled();
       if (stop) co_return;
-      if (candidates_.empty()) {
+      auto const candidate = candidates_.take();
+      if (!candidate) {
         std::ignore = co_await changed_.wait_until(deadline_);  // the loop looks why
         continue;
       }
-      auto const candidate = candidates_.front();
-      candidates_.pop_front();
-      co_await ask(candidate);
+      co_await ask(*candidate);
     }
   }
 
@@ -116,8 +108,14 @@ class Scan {
     WorkerAddress address;
     address.endpoint = {.host = ip, .port = candidate.port, .name = {}};
     WorkerClient client(services_.http, std::move(address), no_job);
-    auto const health = co_await client.who_answers();
+    auto const health = co_await client.who_answers(
+        candidate.was_asked ? limits::health_timeout : limits::discovery_first_try);
     if (is_over_) co_return;
+    if (health.has_error() && !candidate.was_asked) {
+      candidate.was_asked = true;
+      candidates_.add(candidate);
+      co_return;
+    }
     if (health.has_error()) {
       // It may be just starting: another sighting is another chance.
       seen_.erase({candidate.address, candidate.port});
@@ -157,7 +155,7 @@ class Scan {
   Signal changed_;
   TaskGroup tasks_;
   std::set<std::pair<asio::ip::address, std::uint16_t>> seen_;
-  std::deque<Candidate> candidates_;
+  CandidateQueue candidates_;
   std::vector<Proven> proven_;
   std::optional<Error> failure_;
   bool is_over_ = false;
@@ -253,7 +251,7 @@ Awaitable<Result<std::vector<FoundWorker>>> discover(Services& services, Mdns& m
     options.timeout = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     options.settle = limits::discovery_settle;
     options.is_enough = [&config](auto const& found) { return has_all(found, config); };
-    options.comes_first = [&config](WorkerAnnouncement const& announced) {
+    options.is_looked_for = [&config](WorkerAnnouncement const& announced) {
       return std::any_of(config.workers.begin(), config.workers.end(),
                          [&](DeviceConfig const& device) {
                            return device.rank == announced.rank && device.host == announced.host;

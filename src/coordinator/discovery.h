@@ -42,8 +42,8 @@ struct ScanOptions {
   // found, and others, can still come in.
   std::function<bool(std::vector<FoundWorker> const&)> is_enough;
   std::chrono::milliseconds settle{0};
-  // Those that say so are asked before all others, so that a flood of strangers holds nobody up.
-  std::function<bool(WorkerAnnouncement const&)> comes_first;
+  // Who claims to be one of these is asked before all others.
+  std::function<bool(WorkerAnnouncement const&)> is_looked_for;
 };
 
 // A worker that announced itself but does not answer in time is left out. Sorted by rank, then id.

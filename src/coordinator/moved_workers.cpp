@@ -124,7 +124,7 @@ Awaitable<std::vector<FoundWorker>> scan_for(Services& services, Config const& c
       return !matches(config.workers[absence.worker_index], found).empty();
     });
   };
-  options.comes_first = [&](WorkerAnnouncement const& announced) {
+  options.is_looked_for = [&](WorkerAnnouncement const& announced) {
     return std::any_of(absent.begin(), absent.end(), [&](Absence const& absence) {
       auto const& device = config.workers[absence.worker_index];
       return device.rank == announced.rank && device.host == announced.host;

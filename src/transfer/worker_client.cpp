@@ -116,11 +116,11 @@ class OutcomeLines {
 WorkerClient::WorkerClient(HttpClient& http, WorkerAddress address, std::string job)
     : http_(http), address_(std::move(address)), job_(std::move(job)) {}
 
-Awaitable<Result<WorkerHealth>> WorkerClient::who_answers() {
+Awaitable<Result<WorkerHealth>> WorkerClient::who_answers(std::chrono::milliseconds patience) {
   HttpCall call;
   call.target = "/health";
-  call.connect_timeout = limits::health_timeout;
-  call.idle_timeout = limits::health_timeout;
+  call.connect_timeout = patience;
+  call.idle_timeout = patience;
   auto const reply =
       checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call)));
   if (!reply) co_return reply.error();

@@ -14,6 +14,7 @@
 #include "base/buffer.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "format/manifest.h"
 #include "format/ref.h"
 #include "net/asio.h"
@@ -31,8 +32,9 @@ class WorkerClient {
   // Calls from now on go there; rank and id expected stay.
   void move_to(Endpoint endpoint) { address_.endpoint = std::move(endpoint); }
 
-  // Whoever answers at the address, as it says of itself.
-  Awaitable<Result<WorkerHealth>> who_answers();
+  // Whoever answers at the address within `patience`, as it says of itself.
+  Awaitable<Result<WorkerHealth>> who_answers(
+      std::chrono::milliseconds patience = limits::health_timeout);
   // Fails with `unavailable` when another rank (or another id than expected) answers there, since
   // the right worker may be found elsewhere later. Fills in the id when it was not known.
   Awaitable<Result<WorkerHealth>> health();
