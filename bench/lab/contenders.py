@@ -76,55 +76,75 @@ class Grove(Contender):
         return [self.command("gather", path, "--output", output)]
 
 
-class Rsync(Contender):
+def stored_as(path: Path) -> str:
+    return f"{path.parent.name}-{path.name}"
+
+
+class OnTwoHosts(Contender):
+    """A server on each of two hosts; a file goes to both at once and comes back from one."""
+
+    hosts = ("w1", "w2")
+    ready = ""  # what a server's log says when it is
+
+    def __init__(self, lab: Lab, folder: Path, disks: Path):
+        super().__init__(lab, folder, disks)
+        for host in self.hosts:
+            (self.disks / host).mkdir()
+            self.daemon(host, self.server(host), self.ready)
+
+    def server(self, host: str) -> list[str | Path]:
+        raise NotImplementedError
+
+    def place(self, host: str, path: Path) -> str:
+        raise NotImplementedError
+
+    def copy(self, host: str, *places: str | Path) -> list[str | Path]:
+        raise NotImplementedError
+
+    def store(self, path: Path) -> Commands:
+        return [self.copy(host, path, self.place(host, path)) for host in self.hosts]
+
+    def gather(self, path: Path, output: Path) -> Commands:
+        return [self.copy(self.hosts[0], self.place(self.hosts[0], path), output)]
+
+
+class Rsync(OnTwoHosts):
     name = "rsync"
     note = "to the daemons of two hosts at once, `--fsync`; back from one"
     needs = "rsync"
     programs = ("rsync",)
-    hosts = ("w1", "w2")
+    ready = "starting"
 
-    def __init__(self, lab: Lab, folder: Path, disks: Path):
-        super().__init__(lab, folder, disks)
-        for host in self.hosts:
-            (self.disks / host).mkdir()
-            config = self.folder / f"{host}.conf"
-            config.write_text("uid = 0\ngid = 0\nuse chroot = no\nreverse lookup = no\nlog file = /dev/stderr\n"
-                              f"[data]\npath = {self.disks / host}\nread only = no\n")
-            self.daemon(host, ["rsync", "--daemon", "--no-detach", f"--config={config}"], "starting")
+    def server(self, host: str) -> list[str | Path]:
+        config = self.folder / f"{host}.conf"
+        config.write_text("uid = 0\ngid = 0\nuse chroot = no\nreverse lookup = no\nlog file = /dev/stderr\n"
+                          f"[data]\npath = {self.disks / host}\nread only = no\n")
+        return ["rsync", "--daemon", "--no-detach", f"--config={config}"]
 
-    def url(self, host: str, path: Path) -> str:
-        return f"rsync://{self.lab.host(host).address}/data/{path.parent.name}-{path.name}"
+    def place(self, host: str, path: Path) -> str:
+        return f"rsync://{self.lab.host(host).address}/data/{stored_as(path)}"
 
-    def store(self, path: Path) -> Commands:
-        return [["rsync", "--fsync", path, self.url(host, path)] for host in self.hosts]
-
-    def gather(self, path: Path, output: Path) -> Commands:
-        return [["rsync", "--fsync", self.url(self.hosts[0], path), output]]
+    def copy(self, host: str, *places: str | Path) -> list[str | Path]:
+        return ["rsync", "--fsync", *places]
 
 
-class Rclone(Contender):
+class Rclone(OnTwoHosts):
     name = "rclone"
     note = "`rclone serve webdav` on two hosts at once, not synced to disk; back from one"
     needs = "rclone"
     programs = ("rclone",)
-    hosts = ("w1", "w2")
+    ready = "Serving|serving|started"
 
-    def __init__(self, lab: Lab, folder: Path, disks: Path):
-        super().__init__(lab, folder, disks)
-        for host in self.hosts:
-            (self.disks / host).mkdir()
-            self.daemon(host, ["rclone", "serve", "webdav", self.disks / host, "--config", "/dev/null",
-                               "--addr", f"{lab.host(host).address}:8080", "--verbose"], "Serving|serving|started")
+    def server(self, host: str) -> list[str | Path]:
+        return ["rclone", "serve", "webdav", self.disks / host, "--config", "/dev/null",
+                "--addr", f"{self.lab.host(host).address}:8080", "--verbose"]
+
+    def place(self, host: str, path: Path) -> str:
+        return f":webdav:{stored_as(path)}"
 
     def copy(self, host: str, *places: str | Path) -> list[str | Path]:
         return ["rclone", "copyto", "--config", "/dev/null", "--webdav-url",
                 f"http://{self.lab.host(host).address}:8080", *places]
-
-    def store(self, path: Path) -> Commands:
-        return [self.copy(host, path, f":webdav:{path.parent.name}-{path.name}") for host in self.hosts]
-
-    def gather(self, path: Path, output: Path) -> Commands:
-        return [self.copy(self.hosts[0], f":webdav:{path.parent.name}-{path.name}", output)]
 
 
 class Restic(Contender):
@@ -193,11 +213,11 @@ class Gluster(Contender):
                                     self.volume, str(self.mount)])
 
     def store(self, path: Path) -> Commands:
-        target = self.mount / f"{path.parent.name}-{path.name}"
+        target = self.mount / stored_as(path)
         return [["sh", "-c", f"cp {path} {target} && sync {target}"]]
 
     def gather(self, path: Path, output: Path) -> Commands:
-        return [["sh", "-c", f"cp {self.mount / f'{path.parent.name}-{path.name}'} {output} && sync {output}"]]
+        return [["sh", "-c", f"cp {self.mount / stored_as(path)} {output} && sync {output}"]]
 
     def forget(self) -> None:
         self.lab.host("coord").run(["umount", str(self.mount)])

@@ -377,6 +377,12 @@ Result<fs::path> find_config(std::optional<fs::path> explicit_path) {
               tried);
 }
 
+DeviceConfig const* find_worker(Config const& config, Rank rank) {
+  auto const found = std::find_if(config.workers.begin(), config.workers.end(),
+                                  [&](DeviceConfig const& worker) { return worker.rank == rank; });
+  return found == config.workers.end() ? nullptr : &*found;
+}
+
 std::uint64_t reserved_bytes(Config const& config, std::uint64_t total_bytes) {
   if (config.reserve_bytes) return *config.reserve_bytes;
   auto const share = static_cast<std::uint64_t>(

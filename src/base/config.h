@@ -75,6 +75,9 @@ Result<Config> load_config(std::filesystem::path const& path);
 // over for another one. Fails: not_found, naming every place that was tried.
 Result<std::filesystem::path> find_config(std::optional<std::filesystem::path> explicit_path);
 
+// The entry of `rank` among the workers; nullptr where there is none.
+DeviceConfig const* find_worker(Config const& config, Rank rank);
+
 // $HOME, else the user's in the system's list, else /.
 std::filesystem::path home_folder();
 

@@ -13,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/interruptible.h"
 #include "net/api_client.h"
+#include "net/api_reply.h"
 #include "net/url.h"
 
 namespace grove {
@@ -26,16 +27,12 @@ Awaitable<void> fetch(Endpoint endpoint, double timeout_s, Result<std::string>& 
 }
 
 bool is_row(nlohmann::json const& row) {
-  if (!row.is_object()) return false;
-  auto const is_number = [&](char const* field, std::uint64_t max) {
-    auto const found = row.find(field);
-    return found != row.end() && found->is_number_unsigned() && found->get<std::uint64_t>() <= max;
+  auto const is_number = [&](char const* name, std::uint64_t max) {
+    auto const number = field<std::uint64_t>(row, name);
+    return number && *number <= max;
   };
-  auto const is_text = [&](char const* field) {
-    auto const found = row.find(field);
-    return found != row.end() && found->is_string();
-  };
-  return is_text("ip") && is_text("hostname") && is_number("port", 65535) &&
+  return row.is_object() && field<std::string>(row, "ip") && field<std::string>(row, "hostname") &&
+         is_number("port", std::numeric_limits<std::uint16_t>::max()) &&
          is_number("rank", std::numeric_limits<std::uint32_t>::max());
 }
 
@@ -73,17 +70,15 @@ int run_discover(ConfigPath const& config, DiscoverOptions const& options) {
     return EXIT_FAILURE;
   }
   auto const document = nlohmann::json::parse(reply.value(), nullptr, false);
-  bool const is_answer =
-      document.is_object() && document.contains("workers") && document["workers"].is_array() &&
-      std::all_of(document["workers"].begin(), document["workers"].end(), is_row);
-  if (!is_answer) {
+  auto const* const workers = rows_of(document, "workers");
+  if (workers == nullptr || !std::all_of(workers->begin(), workers->end(), is_row)) {
     fmt::print(stderr, "ERROR: /discover did not answer with a list of workers\n");
     return EXIT_FAILURE;
   }
   if (options.form == Form::json) {
     fmt::print("{}\n", reply.value());
   } else {
-    print_table(document["workers"]);
+    print_table(*workers);
   }
   return EXIT_SUCCESS;
 }

@@ -37,9 +37,7 @@ Result<void> keep_ranks(std::string_view text, Config& config) {
     Rank rank;
     auto const [end, error] = std::from_chars(text.data(), text.data() + comma, rank.value);
     bool const is_number = error == std::errc() && end == text.data() + comma;
-    bool const is_known = std::any_of(config.workers.begin(), config.workers.end(),
-                                      [&](DeviceConfig const& d) { return d.rank == rank; });
-    if (!is_number || !is_known) {
+    if (!is_number || find_worker(config, rank) == nullptr) {
       return fail(ErrorKind::invalid, "ranks: \"{}\" is no worker's rank",
                   printable(text.substr(0, comma)));
     }

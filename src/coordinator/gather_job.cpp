@@ -54,7 +54,7 @@ Awaitable<Result<void>> GatherJob::choose_generation() {
   view_ = co_await survey(services_, config_, request_.key);
   for (auto const& member : view_.members) {
     if (!member.health && member.error.kind != ErrorKind::cancelled) {
-      count_failed_try(member.worker_index);
+      count_failed_try(services_, device(member.worker_index));
     }
   }
   if (view_.alive_count() == 0) {
@@ -151,10 +151,6 @@ std::vector<Holder> GatherJob::holders_at(std::vector<std::size_t> const& worker
   return holders;
 }
 
-void GatherJob::count_failed_try(std::size_t worker_index) {
-  services_.metrics.add(Count::transfer_errors, {fmt::to_string(device(worker_index).rank.value)});
-}
-
 void GatherJob::tell_fallback(ShardIndex shard, std::size_t next, std::size_t failed) {
   job_->add_line(lines::trying_replica(device(next).rank, shard, device(failed).rank));
 }
@@ -167,12 +163,12 @@ Awaitable<Result<void>> GatherJob::transfer() {
                                           .mark = mark()};
   CO_TRY(writer_,
          co_await services_.offload.run([&] { return CheckpointWriter::create(options); }));
-  fetch_.emplace(
-      Fetch::Options{.executor = services_.executor,
-                     .offload = services_.offload,
-                     .buffers = services_.buffers,
-                     .on_failure = [this](std::size_t holder) { count_failed_try(holder); },
-                     .on_bytes = [this](std::uint64_t bytes) { job_->add_bytes_done(bytes); }});
+  fetch_.emplace(Fetch::Options{
+      .executor = services_.executor,
+      .offload = services_.offload,
+      .buffers = services_.buffers,
+      .on_failure = [this](std::size_t holder) { count_failed_try(services_, device(holder)); },
+      .on_bytes = [this](std::uint64_t bytes) { job_->add_bytes_done(bytes); }});
   auto result = co_await fetch_all();
   co_await fetch_->stop();
   co_return result;

@@ -63,7 +63,6 @@ class GatherJob {
                                          std::function<Awaitable<Result<void>>()> fetch);
   Awaitable<void> fetch_next_shards();
   Awaitable<void> announce_in_order();
-  void count_failed_try(std::size_t worker_index);
   void tell_fallback(ShardIndex shard, std::size_t next, std::size_t failed);
   std::vector<Holder> holders_at(std::vector<std::size_t> const& worker_indexes);
   std::string mark() const;

@@ -34,11 +34,11 @@ void GenerationChoice::decide_for_new() {
 }
 
 void GenerationChoice::header_list_known(Digest list) {
-  if (!decided_ && !is_refused_) compare(newest_->header_list, list);
+  if (!is_over()) compare(newest_->header_list, list);
 }
 
 void GenerationChoice::shard_list_known(ShardIndex shard, Digest list) {
-  if (!decided_ && !is_refused_) compare(newest_->shards[shard.value].list, list);
+  if (!is_over()) compare(newest_->shards[shard.value].list, list);
 }
 
 void GenerationChoice::compare(Digest expected, Digest actual) {
@@ -48,11 +48,11 @@ void GenerationChoice::compare(Digest expected, Digest actual) {
     decided_ = newest_->generation;
     repeated_ = newest_;
   }
-  if (decided_ || is_refused_) changed_.notify_all();
+  if (is_over()) changed_.notify_all();
 }
 
 Awaitable<Result<Generation>> GenerationChoice::wait() {
-  while (!decided_ && !is_refused_) {
+  while (!is_over()) {
     std::ignore = co_await changed_.wait();  // the condition is what counts
     bool const stopped = co_await is_cancelled();
     if (stopped) co_return fail(ErrorKind::cancelled, "the store was stopped");

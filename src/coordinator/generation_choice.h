@@ -39,6 +39,7 @@ class GenerationChoice {
  private:
   void compare(Digest expected, Digest actual);
   void decide_for_new();
+  bool is_over() const { return decided_ || is_refused_; }
 
   std::optional<Manifest> newest_;
   std::optional<Manifest> repeated_;

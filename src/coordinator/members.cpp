@@ -76,6 +76,10 @@ WorkerAddress address_of(DeviceConfig const& worker) {
           .endpoint = {.host = worker.ip, .port = worker.port, .name = worker.host}};
 }
 
+void count_failed_try(Services const& services, DeviceConfig const& worker) {
+  services.metrics.add(Count::transfer_errors, {fmt::to_string(worker.rank.value)});
+}
+
 Awaitable<std::vector<Member>> probe(Services const& services, Config const& config) {
   auto members = members_of(config);
   std::vector<Awaitable<void>> tasks;

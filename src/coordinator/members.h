@@ -51,6 +51,9 @@ struct ClusterView {
 
 WorkerAddress address_of(DeviceConfig const& worker);
 
+// A try with this worker, in a store or a gather, came to nothing.
+void count_failed_try(Services const& services, DeviceConfig const& worker);
+
 // Health alone: cheap, however much the workers hold.
 Awaitable<std::vector<Member>> probe(Services const& services, Config const& config);
 

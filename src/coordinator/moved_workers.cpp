@@ -52,17 +52,13 @@ bool is_on_loopback(DeviceConfig const& device) {
 void forget_the_returned(Services& services, Config const& config,
                          std::vector<Absence> const& absent) {
   std::erase_if(services.neighbours.moved, [&](auto const& entry) {
-    auto const& [rank, place] = entry;
-    for (std::size_t index = 0; index < config.workers.size(); ++index) {
-      auto const& device = config.workers[index];
-      if (device.rank != rank) continue;
-      bool const is_there = device.ip == place.ip && device.port == place.port;
-      bool const answers = std::none_of(absent.begin(), absent.end(), [index](Absence const& a) {
-        return a.worker_index == index;
-      });
-      return answers && !is_there;
-    }
-    return true;
+    auto const* const device = find_worker(config, entry.first);
+    if (device == nullptr) return true;
+    bool const is_there = device->ip == entry.second.ip && device->port == entry.second.port;
+    bool const answers = std::none_of(absent.begin(), absent.end(), [&](Absence const& a) {
+      return &config.workers[a.worker_index] == device;
+    });
+    return answers && !is_there;
   });
 }
 

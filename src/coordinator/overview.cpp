@@ -42,18 +42,23 @@ std::string words_of(Verdict verdict, CopyCount const& copies, Manifest const& m
   return {};  // without a manifest there is nothing to count
 }
 
+void add_facts(json& row, GenerationReport::Facts const& facts) {
+  row["bytes"] = facts.file_bytes;
+  row["shards"] = facts.shards_count;
+  row["mtime_ns"] = facts.mtime_ns;
+}
+
 json describe(GenerationReport const& report) {
   json row{{"generation", report.generation.value},
            {"state", report.has_manifest ? "complete" : "unfinished"},
            {"copies_live", report.copies.live},
            {"safety", std::string(to_string(report.verdict))},
-           {"verdict", report.detail}};
-  row["bytes"] = report.facts ? json(report.facts->file_bytes) : json(nullptr);
+           {"verdict", report.detail},
+           {"bytes", nullptr}};
   row["copies_wanted"] = report.facts ? json(report.copies.wanted) : json(nullptr);
   if (report.facts) {
+    add_facts(row, *report.facts);
     row["sha256"] = report.facts->sha256.hex();
-    row["shards"] = report.facts->shards_count;
-    row["mtime_ns"] = report.facts->mtime_ns;
   }
   if (report.facts && report.verdict != Verdict::safe) row["lacking"] = report.lacking;
   return row;
@@ -63,11 +68,7 @@ json describe_briefly(GenerationReport const& report) {
   json row{{"generation", report.generation.value},
            {"state", "complete"},
            {"safety", std::string(to_string(report.verdict))}};
-  if (report.facts) {
-    row["bytes"] = report.facts->file_bytes;
-    row["shards"] = report.facts->shards_count;
-    row["mtime_ns"] = report.facts->mtime_ns;
-  }
+  if (report.facts) add_facts(row, *report.facts);
   if (report.verdict == Verdict::safe) return row;
   row["verdict"] = report.detail;
   row["lacking"] = report.lacking;

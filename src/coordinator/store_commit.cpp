@@ -72,7 +72,7 @@ Awaitable<void> StoreJob::on_holder(std::size_t holder, HolderCall const& call,
   };
   auto const on_retry = [&](RetryNotice const& notice) {
     retries = notice.retry;
-    count_failed_try(device(holders_[holder]));
+    count_failed_try(services_, device(holders_[holder]));
     look_for_workers();
     job_->add_line(lines::retry(rank, notice.retry, notice.delay, notice.error.message));
   };
@@ -80,7 +80,7 @@ Awaitable<void> StoreJob::on_holder(std::size_t holder, HolderCall const& call,
   if (result.has_value()) co_return;
   ++failed_count;
   if (result.error().kind == ErrorKind::cancelled) co_return;
-  count_failed_try(device(holders_[holder]));
+  count_failed_try(services_, device(holders_[holder]));
   job_->add_line(lines::gave_up(rank, result.error().message, retries));
 }
 

@@ -205,7 +205,7 @@ void StoreJob::prepare_pushes() {
     auto const on_retry = [this, first](std::size_t round, RetryNotice const& notice) {
       auto& outcome = copies_[first + round];
       outcome.retries = notice.retry;
-      count_failed_try(device(outcome.copy.worker_index));
+      count_failed_try(services_, device(outcome.copy.worker_index));
       look_for_workers();
       job_->add_line(lines::retry(device(outcome.copy.worker_index).rank, notice.retry,
                                   notice.delay, notice.error.message));
@@ -264,7 +264,7 @@ Awaitable<Result<void>> StoreJob::transfer() {
   }
   if (header_errors_.empty()) co_return ok();
   for (auto const& failure : header_errors_) {
-    count_failed_try(device(failure.worker_index));
+    count_failed_try(services_, device(failure.worker_index));
     job_->add_line(lines::gave_up(device(failure.worker_index).rank, failure.error.message, 0));
   }
   co_return fail(ErrorKind::unavailable, "the header could not be sent to {} of {} workers",
@@ -289,7 +289,7 @@ Awaitable<void> StoreJob::send_copy(std::size_t index) {
     co_return;
   }
   if (outcome.error->kind == ErrorKind::cancelled) co_return;
-  if (!outcome.is_left_out) count_failed_try(worker);
+  if (!outcome.is_left_out) count_failed_try(services_, worker);
   job_->add_line(lines::gave_up(worker.rank, outcome.error->message, outcome.retries));
   auto const first = copies_.begin() + static_cast<std::ptrdiff_t>(index - outcome.copy.round);
   bool const all_failed =
@@ -299,10 +299,6 @@ Awaitable<void> StoreJob::send_copy(std::size_t index) {
   // Copies of the other shards may be waiting to learn whether this file's content is new.
   auto const read = co_await push.complete_list();
   if (read.has_error() && read.error().kind != ErrorKind::cancelled) stop_for(read.error());
-}
-
-void StoreJob::count_failed_try(DeviceConfig const& worker) {
-  services_.metrics.add(Count::transfer_errors, {fmt::to_string(worker.rank.value)});
 }
 
 // It may have moved: the next try goes where it answers by then.

@@ -69,7 +69,6 @@ class StoreJob {
   Awaitable<Result<std::vector<Digest>>> commit_copy(PlannedCopy copy, WorkerClient& worker,
                                                      Digest list);
   Awaitable<void> send_copy(std::size_t index);
-  void count_failed_try(DeviceConfig const& worker);
   void look_for_workers();
   Awaitable<void> send_header(std::size_t index);
   Awaitable<void> hash_whole_file();

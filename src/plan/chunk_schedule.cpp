@@ -30,17 +30,15 @@ constexpr int failures_max = 2;
 
 constexpr double unknown_speed = std::numeric_limits<double>::infinity();
 
-bool is_of_the_chunk_alone(ErrorKind kind) {
-  return kind == ErrorKind::corrupt || kind == ErrorKind::not_found;
+// The one that is this worker, nullptr where there is none.
+template <typename Holders>
+auto* find_holder(Holders& holders, std::size_t worker) {
+  auto const found = std::find_if(holders.begin(), holders.end(),
+                                  [&](auto const& holder) { return holder.worker == worker; });
+  return found == holders.end() ? nullptr : &*found;
 }
 
 }  // namespace
-
-ChunkSchedule::Holder const* ChunkSchedule::List::holder(std::size_t worker) const {
-  auto const found = std::find_if(holders.begin(), holders.end(),
-                                  [&](Holder const& h) { return h.worker == worker; });
-  return found == holders.end() ? nullptr : &*found;
-}
 
 void ChunkSchedule::Worker::measure(double got_bytes, Seconds took) {
   auto const kept = std::exp(-took / memory);
@@ -119,7 +117,7 @@ std::optional<ChunkSchedule::Choice> ChunkSchedule::choose(std::size_t worker, S
 
 std::optional<ChunkSchedule::Choice> ChunkSchedule::choose_orphan(std::size_t worker) const {
   for (auto const& [id, list] : lists_) {
-    auto const* const holder = list.holder(worker);
+    auto const* const holder = find_holder(list.holders, worker);
     if (holder == nullptr) continue;
     auto const* const own = owner(list);
     for (auto const chunk : list.returned) {
@@ -142,7 +140,7 @@ std::optional<ChunkSchedule::Choice> ChunkSchedule::choose_waiting(
     if (own == nullptr) continue;
     auto& backlog = backlogs[own->worker];
     backlog.bytes += static_cast<double>(list.waiting_bytes);
-    auto const* const holder = list.holder(worker);
+    auto const* const holder = find_holder(list.holders, worker);
     if (holder == nullptr || backlog.first) continue;
     if (auto const chunk = first_waiting(list, *holder)) backlog.first = Choice{id, *chunk};
   }
@@ -166,9 +164,10 @@ std::optional<ChunkSchedule::Choice> ChunkSchedule::choose_waiting(
   return furthest_behind != nullptr ? furthest_behind->first : own.first;
 }
 
-bool ChunkSchedule::is_asked_twice(Choice choice) const {
-  return std::count_if(requests_.begin(), requests_.end(),
-                       [&](auto const& each) { return each.second.choice == choice; }) > 1;
+std::size_t ChunkSchedule::requests_count(Choice choice) const {
+  return static_cast<std::size_t>(
+      std::count_if(requests_.begin(), requests_.end(),
+                    [&](auto const& each) { return each.second.choice == choice; }));
 }
 
 std::optional<ChunkSchedule::Choice> ChunkSchedule::choose_rescue(std::size_t worker,
@@ -178,8 +177,8 @@ std::optional<ChunkSchedule::Choice> ChunkSchedule::choose_rescue(std::size_t wo
   std::optional<Choice> slowest;
   Seconds most_left{0};
   for (auto const& [id, request] : requests_) {
-    auto const chunk = static_cast<std::uint32_t>(request.choice.chunk);
-    auto const* const holder = lists_.at(request.choice.list).holder(worker);
+    auto const chunk = request.choice.chunk;
+    auto const* const holder = find_holder(lists_.at(request.choice.list).holders, worker);
     if (request.worker == worker || holder == nullptr || holder->lacks.contains(chunk)) continue;
     auto const need = std::max(Seconds(request.bytes / speeds[worker]), patience);
     auto const elapsed = now - request.begun;
@@ -187,7 +186,8 @@ std::optional<ChunkSchedule::Choice> ChunkSchedule::choose_rescue(std::size_t wo
     // One that is overdue is taken to need as long again.
     auto const left = elapsed < whole ? whole - elapsed : elapsed;
     bool const is_slow = std::max(whole, elapsed) > need * rescue_factor;
-    if (!is_slow || left <= std::max(need, most_left) || is_asked_twice(request.choice)) continue;
+    if (!is_slow || left <= std::max(need, most_left)) continue;
+    if (requests_count(request.choice) > 1) continue;  // two are enough
     most_left = left;
     slowest = request.choice;
   }
@@ -196,12 +196,11 @@ std::optional<ChunkSchedule::Choice> ChunkSchedule::choose_rescue(std::size_t wo
 
 ChunkSchedule::RequestId ChunkSchedule::begin(std::size_t worker, Choice choice, Seconds now) {
   auto& list = lists_.at(choice.list);
-  auto const chunk = static_cast<std::uint32_t>(choice.chunk);
-  auto const bytes = list.chunk_bytes.at(chunk);
-  if (chunk == list.next) {
+  auto const bytes = list.chunk_bytes.at(choice.chunk);
+  if (choice.chunk == list.next) {
     ++list.next;
     list.waiting_bytes -= bytes;
-  } else if (list.returned.erase(chunk) > 0) {
+  } else if (list.returned.erase(choice.chunk) > 0) {
     list.waiting_bytes -= bytes;
   }
   auto const id = next_id_++;
@@ -221,9 +220,7 @@ std::vector<ChunkSchedule::RequestId> ChunkSchedule::got(RequestId request, Seco
   workers_[done.worker].measure(done.bytes, now - done.begun);
   auto& list = lists_.at(done.choice.list);
   --list.left_count;
-  for (auto& holder : list.holders) {
-    if (holder.worker == done.worker) ++holder.given_count;
-  }
+  ++find_holder(list.holders, done.worker)->given_count;
   for (auto const& [id, other] : requests_) {
     if (other.choice == done.choice) in_vain.push_back(id);
   }
@@ -231,7 +228,8 @@ std::vector<ChunkSchedule::RequestId> ChunkSchedule::got(RequestId request, Seco
     auto const other = requests_.extract(id).mapped();
     // It would have taken longer still.
     workers_[other.worker].measure(other.bytes, now - other.begun);
-    if (list.served_by == other.worker && list.holder(other.worker)->given_count == 0) {
+    if (list.served_by == other.worker &&
+        find_holder(list.holders, other.worker)->given_count == 0) {
       fail_for(done.choice.list, other.worker, Why::outrun);
     }
   }
@@ -244,20 +242,14 @@ void ChunkSchedule::failed(RequestId request, ErrorKind kind) {
   auto const done = found->second;
   requests_.erase(found);
   auto& list = lists_.at(done.choice.list);
-  auto const chunk = static_cast<std::uint32_t>(done.choice.chunk);
-  bool const is_under_way = std::any_of(requests_.begin(), requests_.end(), [&](auto const& each) {
-    return each.second.choice == done.choice;
-  });
-  if (!is_under_way) {
-    list.returned.insert(chunk);
+  if (requests_count(done.choice) == 0) {
+    list.returned.insert(done.choice.chunk);
     list.waiting_bytes += done.bytes;
   }
   if (kind == ErrorKind::cancelled) return;
-  for (auto& holder : list.holders) {
-    if (holder.worker == done.worker) holder.lacks.insert(chunk);
-  }
+  find_holder(list.holders, done.worker)->lacks.insert(done.choice.chunk);
   fail_for(done.choice.list, done.worker, Why::has_failed);
-  if (!is_of_the_chunk_alone(kind)) unreachable(done.worker);
+  if (!is_of_the_object_alone(kind)) unreachable(done.worker);
 }
 
 void ChunkSchedule::unreachable(std::size_t worker) {
@@ -296,14 +288,12 @@ ChunkSchedule::State ChunkSchedule::state(ListId id) const {
 
 void ChunkSchedule::fail_for(ListId id, std::size_t worker, Why why) {
   auto& list = lists_.at(id);
-  auto const find = [&](auto const& is_it) {
-    return std::find_if(list.holders.begin(), list.holders.end(), is_it);
-  };
-  auto const holder = find([&](Holder const& h) { return h.worker == worker; });
-  if (holder == list.holders.end() || holder->has_failed) return;
+  auto* const holder = find_holder(list.holders, worker);
+  if (holder == nullptr || holder->has_failed) return;
   holder->has_failed = true;
   if (list.served_by != worker) return;
-  auto const next = find([](Holder const& h) { return !h.has_failed; });
+  auto const next = std::find_if(list.holders.begin(), list.holders.end(),
+                                 [](Holder const& h) { return !h.has_failed; });
   if (next == list.holders.end()) return;
   list.served_by = next->worker;
   fallbacks_.push_back({.list = id, .next = next->worker, .failed = worker, .why = why});

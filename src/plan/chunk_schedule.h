@@ -26,6 +26,11 @@
 
 namespace grove {
 
+// Whether this failure says nothing of the worker, only of what it was asked for.
+inline bool is_of_the_object_alone(ErrorKind kind) {
+  return kind == ErrorKind::corrupt || kind == ErrorKind::not_found;
+}
+
 class ChunkSchedule {
  public:
   using Seconds = std::chrono::duration<double>;  // since some beginning, the same in all calls
@@ -40,7 +45,7 @@ class ChunkSchedule {
 
   struct Choice {
     ListId list = 0;
-    std::size_t chunk = 0;  // place in chunk_bytes
+    std::uint32_t chunk = 0;  // place in chunk_bytes
     friend bool operator==(Choice const&, Choice const&) = default;
   };
   // What is worth asking `worker` for; later the answer may be another, though nothing was
@@ -92,8 +97,6 @@ class ChunkSchedule {
     std::uint64_t waiting_bytes = 0;   // of those two kinds
     std::size_t left_count = 0;        // that are not there yet
     std::size_t served_by = 0;
-
-    Holder const* holder(std::size_t worker) const;
   };
   struct Request {
     std::size_t worker = 0;
@@ -118,7 +121,7 @@ class ChunkSchedule {
   std::optional<Choice> choose_waiting(std::size_t worker, std::vector<double> const& speeds) const;
   std::optional<Choice> choose_rescue(std::size_t worker, std::vector<double> const& speeds,
                                       Seconds now) const;
-  bool is_asked_twice(Choice choice) const;
+  std::size_t requests_count(Choice choice) const;  // under way for it
   void leave_out(std::size_t worker);
   void fail_for(ListId id, std::size_t worker, Why why);
 

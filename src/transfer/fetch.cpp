@@ -107,7 +107,7 @@ Awaitable<Result<ShardList>> Fetch::shard_list(Digest digest, std::vector<Holder
     auto error = std::move(list).error();
     if (error.kind == ErrorKind::cancelled) co_return error;
     options_.on_failure(index);
-    if (error.kind != ErrorKind::corrupt && error.kind != ErrorKind::not_found) {
+    if (!is_of_the_object_alone(error.kind)) {
       workers_.at(index).last_error = error;
       schedule_.unreachable(index);
       look_at_lists();

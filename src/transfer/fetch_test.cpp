@@ -5,6 +5,7 @@
 #include <chrono>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -101,6 +102,15 @@ class FetchTest : public ::testing::Test {
     EXPECT_EQ(buffers.available(), limits::job_buffers_bytes_max);
   }
 
+  // Fetches one list from these workers, as in holders(), and ends all.
+  Result<std::size_t> fetch(ShardList const& list, File& file, auto... indexes) {
+    std::optional<Result<std::size_t>> served_by;
+    run([&](Fetch& fetch) -> Awaitable<void> {
+      served_by = co_await fetch.chunks(list, holders(indexes...), file.target());
+    });
+    return std::move(*served_by);
+  }
+
   TestLoop loop;
   Offload offload{2};
   HttpClient http{loop.executor()};
@@ -117,10 +127,7 @@ TEST_F(FetchTest, BringsEveryChunkToAllItsPlacesFromItsFirstHolder) {
   auto const again = list.chunks.front();
   list.chunks.push_back(again);
   File file(6000);
-  run([&](Fetch& fetch) -> Awaitable<void> {
-    auto const served_by = co_await fetch.chunks(list, holders(0u, 1u), file.target());
-    EXPECT_EQ(served_by.value(), 0u);
-  });
+  EXPECT_EQ(fetch(list, file, 0u, 1u).value(), 0u);
   std::string expected;
   for (char const letter : std::string("abcdea")) expected += std::string(1000, letter);
   EXPECT_EQ(file.bytes(), expected);
@@ -132,11 +139,8 @@ TEST_F(FetchTest, BringsEveryChunkToAllItsPlacesFromItsFirstHolder) {
 }
 
 TEST_F(FetchTest, AsksNobodyForAnEmptyList) {
-  run([&](Fetch& fetch) -> Awaitable<void> {
-    File file(0);
-    auto const served_by = co_await fetch.chunks(ShardList{}, holders(1u, 0u), file.target());
-    EXPECT_EQ(served_by.value(), 1u);
-  });
+  File file(0);
+  EXPECT_EQ(fetch(ShardList{}, file, 1u, 0u).value(), 1u);
   EXPECT_EQ(first.served_count + second.served_count, 0u);
 }
 
@@ -145,10 +149,7 @@ TEST_F(FetchTest, TakesFromTheOtherHolderWhatOneLacksOrGarbles) {
   first.chunks.erase(list.chunks[1].digest);
   first.chunks[list.chunks[2].digest] = encoded("something else");
   File file(4000);
-  run([&](Fetch& fetch) -> Awaitable<void> {
-    auto const served_by = co_await fetch.chunks(list, holders(0u, 1u), file.target());
-    EXPECT_EQ(served_by.value(), 1u);
-  });
+  EXPECT_EQ(fetch(list, file, 0u, 1u).value(), 1u);
   EXPECT_EQ(file.writes_count(), 4u);
   EXPECT_TRUE(file.wrote_each_place_once());
   EXPECT_EQ(first.served_count, 3u);  // the garbled one, too
@@ -162,12 +163,10 @@ TEST_F(FetchTest, NamesWhatEachHolderSaidWhenNoneGivesAChunk) {
   first.chunks.erase(list.chunks[1].digest);
   second.chunks[list.chunks[1].digest] = encoded("something else");
   File file(2000);
-  run([&](Fetch& fetch) -> Awaitable<void> {
-    auto const served_by = co_await fetch.chunks(list, holders(0u, 1u), file.target());
-    EXPECT_EQ(served_by.error().kind, ErrorKind::unavailable);
-    EXPECT_NE(served_by.error().message.find("pi4-1"), std::string::npos);
-    EXPECT_NE(served_by.error().message.find("; pi4-2"), std::string::npos);
-  });
+  auto const served_by = fetch(list, file, 0u, 1u);
+  EXPECT_EQ(served_by.error().kind, ErrorKind::unavailable);
+  EXPECT_NE(served_by.error().message.find("pi4-1"), std::string::npos);
+  EXPECT_NE(served_by.error().message.find("; pi4-2"), std::string::npos);
 }
 
 TEST_F(FetchTest, AsksAHolderThatIsGoneForNothingMore) {
@@ -222,10 +221,7 @@ TEST_F(FetchTest, StopsAListWhoseSinkFails) {
   auto const list = keep(20);
   File full(20000);
   full.error = Error{ErrorKind::exhausted, "disk full"};
-  run([&](Fetch& fetch) -> Awaitable<void> {
-    auto const served_by = co_await fetch.chunks(list, holders(0u, 1u), full.target());
-    EXPECT_EQ(served_by.error(), *full.error);
-  });
+  EXPECT_EQ(fetch(list, full, 0u, 1u).error(), *full.error);
   EXPECT_LE(first.served_count, 4u);
   EXPECT_TRUE(failures.empty());
 }

@@ -1,15 +1,13 @@
 #include "watcher/backlog.h"
 
-#include <algorithm>
-
 #include "base/limits.h"
+#include "watcher/back_off.h"
 #include "watcher/below.h"
 
 namespace grove {
 
 void Backlog::BackOff::wait_longer(Time now) {
-  delay = delay.count() == 0 ? limits::watcher_retry_first
-                             : std::min(2 * delay, limits::watcher_retry_last);
+  delay = longer_pause(delay, limits::watcher_retry_first, limits::watcher_retry_last);
   due = now + delay;
 }
 

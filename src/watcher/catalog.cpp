@@ -4,36 +4,17 @@
 
 #include <nlohmann/json.hpp>
 
+#include "net/api_reply.h"
+
 namespace grove {
 namespace {
 
 using nlohmann::json;
 
-// Nothing foreign is read by these: a document of another shape is an API of another version.
-template <typename T>
-std::optional<T> field(json const& object, char const* name) {
-  auto const found = object.find(name);
-  if (found == object.end()) return std::nullopt;
-  if constexpr (std::is_same_v<T, std::string>) {
-    if (!found->is_string()) return std::nullopt;
-  } else if constexpr (std::is_same_v<T, bool>) {
-    if (!found->is_boolean()) return std::nullopt;
-  } else {
-    if (!found->is_number_integer()) return std::nullopt;
-  }
-  return found->template get<T>();
-}
-
 Error not_ours(std::string_view call) {
   return fail(ErrorKind::internal,
               "{}: the API's answer is not what this version knows; is it of the same version?",
               call);
-}
-
-json const* rows_of(json const& document, char const* name) {
-  if (!document.is_object()) return nullptr;
-  auto const found = document.find(name);
-  return found != document.end() && found->is_array() ? &*found : nullptr;
 }
 
 // Of a row's generations, newest first.
@@ -149,41 +130,54 @@ Result<Catalog> parse_catalog(std::string_view text) {
   return reader.finish(rest);
 }
 
-Result<ClusterMembers> parse_members(std::string_view text) {
+namespace {
+
+// Calls `take` with each row of the answer's list of workers; false: it is not what it should be.
+template <typename Take>
+Result<void> take_workers(std::string_view text, std::string_view call, Take take) {
   auto const document = json::parse(text, nullptr, false);
   auto const* const rows = rows_of(document, "workers");
-  if (rows == nullptr) return not_ours("GET /workers");
-  ClusterMembers found;
+  if (rows == nullptr) return not_ours(call);
   for (auto const& row : *rows) {
-    if (!row.is_object()) return not_ours("GET /workers");
+    if (!row.is_object() || !take(row)) return not_ours(call);
+  }
+  return ok();
+}
+
+}  // namespace
+
+Result<ClusterMembers> parse_members(std::string_view text) {
+  ClusterMembers found;
+  auto const take = [&](json const& row) {
     auto const rank = field<std::uint64_t>(row, "rank");
     auto const alive = field<bool>(row, "alive");
-    if (!rank || !alive) return not_ours("GET /workers");
+    if (!rank || !alive) return false;
     ++found.count;
     if (!*alive) {
       found.silent.push_back(field<std::string>(row, "detail").value_or(""));
-      continue;
+      return true;
     }
     ++found.alive_count;
     found.members += fmt::format("{}={} ", *rank, field<std::string>(row, "id").value_or(""));
     found.inventories += field<std::string>(row, "inventory").value_or("") + " ";
-  }
+    return true;
+  };
+  TRY(take_workers(text, "GET /workers", take));
   return found;
 }
 
 Result<ToldWorkers> parse_told(std::string_view text) {
-  auto const document = json::parse(text, nullptr, false);
-  auto const* const rows = rows_of(document, "workers");
-  if (rows == nullptr) return not_ours("PUT /expected");
   ToldWorkers told;
-  for (auto const& row : *rows) {
-    auto const kept = row.is_object() ? field<bool>(row, "kept") : std::nullopt;
-    if (!kept) return not_ours("PUT /expected");
+  auto const take = [&](json const& row) {
+    auto const kept = field<bool>(row, "kept");
+    if (!kept) return false;
     if (*kept) ++told.kept_count;
     if (!*kept && told.detail.empty()) {
       told.detail = field<std::string>(row, "detail").value_or("");
     }
-  }
+    return true;
+  };
+  TRY(take_workers(text, "PUT /expected", take));
   return told;
 }
 

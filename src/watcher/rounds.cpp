@@ -11,6 +11,7 @@
 #include "net/turns.h"
 #include "net/url.h"
 #include "plan/retention.h"
+#include "watcher/back_off.h"
 
 namespace grove {
 namespace {
@@ -340,8 +341,8 @@ Awaitable<Result<void>> Rounds::mend(Config const& config, std::vector<Gap> cons
       continue;
     }
     spdlog::warn("crosscheck: {} could not be mended: {}", name, *error);
-    mend_delay_ = mend_delay_.count() == 0 ? limits::watcher_retry_first
-                                           : std::min(2 * mend_delay_, limits::watcher_retry_last);
+    mend_delay_ =
+        longer_pause(mend_delay_, limits::watcher_retry_first, limits::watcher_retry_last);
     mend_due_ = steady_clock::now() + mend_delay_;
     co_return ok();
   }

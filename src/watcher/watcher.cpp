@@ -14,6 +14,7 @@
 #include "net/api_client.h"
 #include "net/offload.h"
 #include "net/task_group.h"
+#include "watcher/back_off.h"
 #include "watcher/checksum_sync.h"
 #include "watcher/rounds.h"
 #include "watcher/watched_files.h"
@@ -23,10 +24,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
-
-std::chrono::milliseconds next_delay(std::chrono::milliseconds delay) {
-  return delay.count() == 0 ? 1s : std::min(2 * delay, limits::watcher_api_retry_last);
-}
 
 bool watches_alike(Config const& one, Config const& other) {
   return one.ckpt_root == other.ckpt_root && one.retention.keep_last == other.retention.keep_last &&
@@ -54,7 +51,7 @@ struct Watcher::State {
     if (std::exchange(trouble, error.message) != error.message) {
       spdlog::warn("watcher: {}; waiting", error.message);
     }
-    delay = next_delay(delay);
+    delay = longer_pause(delay, 1s, limits::watcher_api_retry_last);
     return delay;
   }
   void note_success() {
@@ -148,8 +145,7 @@ struct Watcher::State {
         co_await verify(config.value(), *sync);
       }
       if (sync && sync->left().empty()) co_return;
-      pause = std::min(2 * std::max(pause, limits::watcher_retry_first / 2),
-                       limits::watcher_retry_last);
+      pause = longer_pause(pause, limits::watcher_retry_first, limits::watcher_retry_last);
       bool const rested = co_await sleep_for(pause);
       if (!rested) co_return;
     }

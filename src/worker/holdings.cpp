@@ -21,12 +21,6 @@ std::size_t offload_threads_count() {
 
 }  // namespace
 
-DeviceConfig const* find_worker(Config const& config, Rank rank) {
-  auto const found = std::find_if(config.workers.begin(), config.workers.end(),
-                                  [&](DeviceConfig const& worker) { return worker.rank == rank; });
-  return found == config.workers.end() ? nullptr : &*found;
-}
-
 Holdings::Holdings(asio::any_io_executor worker_executor, WorkerOptions options,
                    DataFolder data_folder, std::uint64_t reserved_bytes)
     : executor(std::move(worker_executor)),

@@ -105,7 +105,4 @@ struct Holdings {
   Offload offload;  // all other blocking work
 };
 
-// The entry of `rank` among the workers; nullptr where there is none.
-DeviceConfig const* find_worker(Config const& config, Rank rank);
-
 }  // namespace grove

@@ -1,6 +1,7 @@
 """Gaps and how the watcher mends them: POST /store-shard?generation=, /verify?ranks=. Issue 4."""
 import os
 import shutil
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,12 +17,17 @@ def replace_worker(cluster, rank: int) -> None:
     cluster.start_worker(rank)
 
 
-def test_a_store_into_a_generation_adds_copies_and_never_makes_another(cluster):
+def store_one(cluster) -> tuple[Path, int, list]:
+    """A stored checkpoint, its generation and all its refs."""
     path = cluster.ckpt_root / "a.safetensors"
     path.write_bytes(model(0.2, tensors=3))
     assert is_done(cluster.store(path))
-    generation = cluster.refs(path)[0][1]
-    before = sorted(cluster.refs(path))
+    refs = cluster.refs(path)
+    return path, refs[0][1], sorted(refs)
+
+
+def test_a_store_into_a_generation_adds_copies_and_never_makes_another(cluster):
+    path, generation, before = store_one(cluster)
     replace_worker(cluster, 1)
     os.utime(path, (1, 1))  # the same content, as the store will see
     assert is_done(cluster.call("store-shard", path, generation=generation))
@@ -42,11 +48,7 @@ def test_a_store_into_a_generation_adds_copies_and_never_makes_another(cluster):
 
 
 def test_a_store_into_a_generation_leaves_out_who_is_away_at_once(cluster):
-    path = cluster.ckpt_root / "a.safetensors"
-    path.write_bytes(model(0.2, tensors=3))
-    assert is_done(cluster.store(path))
-    generation = cluster.refs(path)[0][1]
-    before = sorted(cluster.refs(path))
+    path, generation, before = store_one(cluster)
     cluster.workers[2].kill()
     replace_worker(cluster, 1)  # shard 1's only two holders are these
     row = cluster.get("/checkpoints")["checkpoints"][0]["generations"][0]
