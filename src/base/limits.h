@@ -44,9 +44,15 @@ inline constexpr std::uint64_t manifest_bytes_max = 4 * mib;
 inline constexpr std::uint64_t ref_bytes_max = 64 * kib;
 
 // --- transfer ---
-inline constexpr std::uint64_t window_bytes_max = 16 * mib;  // acknowledged, then pulled
+// Acknowledged, then pulled: what a store takes longer than its sending is the last pull.
+inline constexpr std::uint64_t window_bytes_max = 8 * mib;
+inline constexpr std::uint64_t window_bytes_min = 1 * mib;
 inline constexpr std::uint64_t sync_bytes_max = 64 * mib;    // made durable at least this often
-inline constexpr std::uint64_t job_buffers_bytes_max = 96 * mib;  // all chunk buffers of all jobs
+inline constexpr std::uint64_t job_buffers_bytes_max = 96 * mib;  // chunks as read, of all jobs
+// How far the whole file's hash goes before the shards; they read in several places at once.
+inline constexpr std::uint64_t hash_ahead_bytes_max = 64 * mib;
+// What chunks are encoded into, and the earlier ones they are compared with, of all jobs.
+inline constexpr std::uint64_t encoding_bytes_max = 32 * mib;
 // Chunks at once to one copy. Two keep a link busy; with more, each of them would move so slowly
 // on a 100 Mb/s link that a body waiting for a worker's room would pass for a dead one.
 inline constexpr std::size_t sends_in_flight_max = 2;
@@ -58,6 +64,21 @@ inline constexpr std::chrono::milliseconds idle_holder_period = 100ms;
 inline constexpr std::size_t digests_per_call_max = 4096;
 static_assert(window_bytes_max >= chunk_bytes_max);
 static_assert(job_buffers_bytes_max >= 2 * window_bytes_max);
+static_assert(encoding_bytes_max >= 2 * encoded_chunk_bytes_max);
+
+// After so many deltas in a row that were refused or could not be used, chunks go whole.
+inline constexpr std::size_t delta_refusals_max = 3;
+
+// --- deltas ---
+// Looking for an earlier checkpoint, all workers together; a store waits for it no longer.
+inline constexpr std::chrono::milliseconds delta_search_timeout = 10s;
+inline constexpr std::size_t earlier_checkpoints_max = 3;  // tried, until one's file is still there
+// Complete checkpoints of one run that one worker is asked to name: 4 MB of answers.
+inline constexpr std::size_t manifests_listed_max = 20'000;
+// Two layouts are in memory for a moment, with plan and shard lists 83 MiB at this size
+// (docs/benchmarks.md#a-large-header). Larger ones go without deltas.
+inline constexpr std::uint64_t delta_header_bytes_max = 32 * mib;
+inline constexpr std::size_t delta_chunks_max = 1'000'000;  // of the earlier file: 48 MB
 
 // One try, then a retry after each of these.
 inline constexpr std::array<std::chrono::seconds, 6> retry_delays{1s, 2s, 4s, 8s, 16s, 32s};
@@ -65,6 +86,11 @@ inline constexpr std::array<std::chrono::seconds, 6> retry_delays{1s, 2s, 4s, 8s
 // --- a worker's memory: chunk bodies held at once; with 4 MiB each, far below its 128 MiB ---
 inline constexpr std::size_t worker_bodies_max = 20;
 inline constexpr std::size_t pulls_in_flight_max = 2;
+// A chunk that travels as a delta takes as many at once: the delta, its base encoded and raw; then
+// the delta, the base and the chunk, all raw; at last the chunk, raw and encoded.
+inline constexpr std::size_t delta_bodies_max = 3;
+inline constexpr std::uint64_t delta_room_bytes = delta_bodies_max * encoded_chunk_bytes_max;
+static_assert(delta_bodies_max <= worker_bodies_max / 2);
 // Chunks put and not yet made durable, each an open file; at this many a put makes them durable.
 inline constexpr std::size_t pending_chunks_max = 256;
 

@@ -1,6 +1,7 @@
 #include "format/safetensors.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -25,13 +26,23 @@ constexpr std::uint64_t metadata_entry_bytes_min = 6;
 // short as they can be, would else take 260 MB before the last of them is read.
 constexpr std::size_t names_before_check = 1'000'000;
 
+struct FreeHash {
+  void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
+};
+using HashState = std::unique_ptr<XXH3_state_t, FreeHash>;
+
+HashState new_hash() {
+  HashState hash(XXH3_createState());
+  GROVE_ASSERT(hash != nullptr);
+  return hash;
+}
+
 // The names seen so far, 16 bytes each whatever their length: 96 bits of XXH3 and where the name
 // ends in the header. Two different names with one hash could only make a good file refused, which
 // among 2 million names happens once in 10^16 files; they never make a bad one pass.
 class NameLog {
  public:
-  explicit NameLog(std::string_view what) : what_(what), hash_(XXH3_createState()) {
-    GROVE_ASSERT(hash_ != nullptr);
+  explicit NameLog(std::string_view what) : what_(what), hash_(new_hash()) {
     XXH3_128bits_reset(hash_.get());
   }
 
@@ -40,10 +51,10 @@ class NameLog {
   Result<void> add(TextPart part, std::uint64_t end) {
     XXH3_128bits_update(hash_.get(), part.text.data(), part.text.size());
     if (!part.is_last) return ok();
-    XXH128_hash_t const hash = XXH3_128bits_digest(hash_.get());
+    latest_ = XXH3_128bits_digest(hash_.get());
     XXH3_128bits_reset(hash_.get());
-    marks_.push_back({.high = hash.high64,
-                      .low = static_cast<std::uint32_t>(hash.low64),
+    marks_.push_back({.high = latest_.high64,
+                      .low = static_cast<std::uint32_t>(latest_.low64),
                       .end = static_cast<std::uint32_t>(end)});
     if (marks_.size() < next_check_) return ok();
     next_check_ *= 2;
@@ -59,6 +70,9 @@ class NameLog {
                 what_, repeated->end, std::next(repeated)->end);
   }
 
+  // The hash of the name that was complete last.
+  XXH128_hash_t latest() const { return latest_; }
+
  private:
   struct Mark {
     std::uint64_t high = 0;
@@ -69,14 +83,45 @@ class NameLog {
   static_assert(sizeof(Mark) == 16);
   static_assert(limits::safetensors_header_bytes_max + header_prefix_bytes < UINT32_MAX);
 
-  struct FreeHash {
-    void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
-  };
-
   std::string_view what_;
-  std::unique_ptr<XXH3_state_t, FreeHash> hash_;
+  HashState hash_;
+  XXH128_hash_t latest_{};
   std::size_t next_check_ = names_before_check;
   std::vector<Mark> marks_;
+};
+
+// The dtype and the shape of the tensor at hand, whichever comes first. A shape may be as long as
+// the header, so that only its hash is kept.
+class TensorKind {
+ public:
+  void set_dtype(std::string_view name) {
+    GROVE_ASSERT(name.size() <= dtype_.size());
+    dtype_.fill('\0');
+    std::ranges::copy(name, dtype_.begin());
+    values_ = value_type_of(name);
+  }
+  void begin_shape() { XXH3_64bits_reset(shape_.get()); }
+  // Dimensions are of one width, so no two shapes are the same bytes.
+  void add_dimension(std::uint64_t size) { XXH3_64bits_update(shape_.get(), &size, sizeof size); }
+
+  ValueType values() const { return values_; }
+
+  // Parts of fixed widths, so that none can run into the next.
+  std::uint64_t fingerprint(XXH128_hash_t name) const {
+    struct Parts {
+      XXH128_hash_t name;
+      std::array<char, 16> dtype;
+      std::uint64_t shape;
+    };
+    static_assert(sizeof(Parts) == 40);  // no padding, whose bytes would be anything
+    Parts const parts{.name = name, .dtype = dtype_, .shape = XXH3_64bits_digest(shape_.get())};
+    return XXH3_64bits(&parts, sizeof parts);
+  }
+
+ private:
+  std::array<char, 16> dtype_{};
+  ValueType values_ = ValueType::unknown;
+  HashState shape_ = new_hash();
 };
 
 class LayoutBuilder final : public HeaderVisitor {
@@ -104,25 +149,36 @@ class LayoutBuilder final : public HeaderVisitor {
   Result<void> tensor_name(TextPart part, std::uint64_t end) override {
     return names_.add(part, end);
   }
-  Result<void> dtype(std::string_view /*name*/) override { return ok(); }
-  Result<void> begin_shape() override { return ok(); }
-  Result<void> dimension(std::uint64_t /*size*/) override { return ok(); }
+  Result<void> dtype(std::string_view name) override {
+    kind_.set_dtype(name);
+    return ok();
+  }
+  Result<void> begin_shape() override {
+    kind_.begin_shape();
+    return ok();
+  }
+  Result<void> dimension(std::uint64_t size) override {
+    kind_.add_dimension(size);
+    return ok();
+  }
   Result<void> end_shape() override { return ok(); }
   Result<void> data_offsets(TensorSpan /*span*/) override { return ok(); }
   Result<void> end_tensor(TensorSpan span) override {
-    tensors_.push_back(span);
+    tensors_.push_back({.span = span,
+                        .fingerprint = kind_.fingerprint(names_.latest()),
+                        .values = kind_.values()});
     return ok();
   }
 
   // The rules between tensors.
   Result<SafetensorsLayout> finish(std::uint64_t file_bytes) {
     TRY(names_.check());
-    auto const by_offsets = [](TensorSpan const& a, TensorSpan const& b) {
-      return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
+    auto const by_offsets = [](LayoutTensor const& a, LayoutTensor const& b) {
+      return a.span.begin != b.span.begin ? a.span.begin < b.span.begin : a.span.end < b.span.end;
     };
     if (!std::ranges::is_sorted(tensors_, by_offsets)) std::ranges::sort(tensors_, by_offsets);
     std::uint64_t offset = 0;
-    for (TensorSpan const& tensor : tensors_) {
+    for (auto const& [tensor, fingerprint, values] : tensors_) {
       if (tensor.begin != offset) {
         return fail(ErrorKind::invalid,
                     "the tensor with data_offsets [{},{}] {}: the tensors before it end at {}",
@@ -142,8 +198,9 @@ class LayoutBuilder final : public HeaderVisitor {
 
  private:
   std::uint64_t json_bytes_ = 0;
-  std::vector<TensorSpan> tensors_;
+  std::vector<LayoutTensor> tensors_;
   NameLog names_{"tensors"};
+  TensorKind kind_;
   std::optional<NameLog> metadata_keys_;
 };
 

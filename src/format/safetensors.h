@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "format/value_type.h"
 
 namespace grove {
 
@@ -28,11 +29,21 @@ struct TensorSpan {
   friend bool operator==(TensorSpan const&, TensorSpan const&) = default;
 };
 
-// What planning needs of a header: 16 bytes a tensor, so 1.6 million tensors are 26 MB.
+struct LayoutTensor {
+  TensorSpan span;
+  // Of name (unescaped), dtype and shape: two tensors with the same three have the same one in
+  // every file. Two that differ may share one, once in 10^7 pairs of files of 1.6 million tensors.
+  // It is for matching within a process: no promise that another version makes the same.
+  std::uint64_t fingerprint = 0;
+  ValueType values = ValueType::unknown;
+  friend bool operator==(LayoutTensor const&, LayoutTensor const&) = default;
+};
+
+// What planning needs of a header: 32 bytes a tensor, so 1.6 million tensors are 51 MB.
 struct SafetensorsLayout {
   std::uint64_t header_bytes = 0;  // 8 + N: where the tensor data begins in the file
   std::uint64_t data_bytes = 0;
-  std::vector<TensorSpan> tensors;  // in file order: by begin, then end
+  std::vector<LayoutTensor> tensors;  // in file order: by begin, then end
 };
 
 // Reads and checks a whole header. `reader` starts at offset 0 of a file of `file_bytes`.

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "format/little_endian.h"
 #include "format/safetensors.h"
@@ -40,6 +41,13 @@ inline ByteSink sink_into(std::string& text) {
     text.append(reinterpret_cast<char const*>(bytes.data()), bytes.size());
     return ok();
   };
+}
+
+// Where the tensors lie.
+inline std::vector<TensorSpan> spans_of(SafetensorsLayout const& layout) {
+  std::vector<TensorSpan> spans;
+  for (LayoutTensor const& tensor : layout.tensors) spans.push_back(tensor.span);
+  return spans;
 }
 
 // Parses a file of this header and `data_bytes` of tensors.

@@ -3,6 +3,7 @@
 #include "format/safetensors.h"
 
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -35,7 +36,7 @@ TEST(SafetensorsLayout, HasTheTensorsInFileOrder) {
   auto const layout =
       parse_tensors({u8_tensor("c", 7, 9), u8_tensor("a", 0, 4), u8_tensor("b", 4, 7)}, 9).value();
   EXPECT_EQ(layout.data_bytes, 9u);
-  EXPECT_EQ(layout.tensors, (std::vector<TensorSpan>{{0, 4}, {4, 7}, {7, 9}}));
+  EXPECT_EQ(spans_of(layout), (std::vector<TensorSpan>{{0, 4}, {4, 7}, {7, 9}}));
 }
 
 TEST(SafetensorsLayout, NeedsNoAlignment) {
@@ -51,7 +52,7 @@ TEST(SafetensorsLayout, MayHaveTensorsOfNoSizeAnywhere) {
                      u8_tensor("b", 0, 2), u8_tensor("a", 0, 0), u8_tensor("a2", 0, 0)},
                     6)
           .value();
-  EXPECT_EQ(layout.tensors,
+  EXPECT_EQ(spans_of(layout),
             (std::vector<TensorSpan>{{0, 0}, {0, 0}, {0, 2}, {2, 2}, {2, 6}, {6, 6}}));
 }
 
@@ -112,13 +113,67 @@ TEST(SafetensorsLayout, TellsMetadataFromATensorOfAnEntrysName) {
   EXPECT_TRUE(parse_json(json, 1).has_value());
 }
 
+TEST(SafetensorsLayout, SaysWhatKindOfValuesATensorHas) {
+  auto const layout = parse_json(R"({"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]},)"
+                                 R"("b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]},)"
+                                 R"("c":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[6,7]}})",
+                                 7)
+                          .value();
+  EXPECT_EQ(layout.tensors.at(0).values, ValueType::bf16);
+  EXPECT_EQ(layout.tensors.at(1).values, ValueType::f32);
+  EXPECT_EQ(layout.tensors.at(2).values, ValueType::b8);
+}
+
+std::uint64_t fingerprint_of(std::string_view json, std::uint64_t data_bytes) {
+  return parse_json(json, data_bytes).value().tensors.at(0).fingerprint;
+}
+
+TEST(SafetensorsFingerprint, IsOfNameDtypeAndShapeHoweverTheyAreWritten) {
+  std::uint64_t const plain =
+      fingerprint_of(R"({"ab":{"dtype":"U8","shape":[2,3],"data_offsets":[0,6]}})", 6);
+  for (
+      std::string_view const json :
+      {R"({"ab":{"data_offsets":[0,6],"shape":[2,3],"dtype":"U8"}})",
+       R"({ "\u0061b" : {"x":[9], "shape":[ 2, 3 ], "dtype":"\u0055\u0038", "data_offsets":[0,6]}})",
+       R"({"__metadata__":{"ab":"U8"},"ab":{"dtype":"U8","shape":[2,3],"data_offsets":[0,6]}})"}) {
+    EXPECT_EQ(fingerprint_of(json, 6), plain) << json;
+  }
+}
+
+TEST(SafetensorsFingerprint, IsTheSameWhereverTheTensorLies) {
+  auto const layout =
+      parse_tensors({u8_tensor("first", 0, 4), u8_tensor("second", 4, 7)}, 7).value();
+  auto const turned =
+      parse_tensors({u8_tensor("second", 0, 3), u8_tensor("first", 3, 7)}, 7).value();
+  EXPECT_EQ(layout.tensors.at(0).fingerprint, turned.tensors.at(1).fingerprint);
+  EXPECT_EQ(layout.tensors.at(1).fingerprint, turned.tensors.at(0).fingerprint);
+}
+
+TEST(SafetensorsFingerprint, TellsTensorsApart) {
+  std::vector<std::string_view> const jsons{
+      R"({"ab":{"dtype":"U8","shape":[2,3],"data_offsets":[0,6]}})",
+      R"({"a":{"dtype":"U8","shape":[2,3],"data_offsets":[0,6]}})",
+      R"({"abU8":{"dtype":"U8","shape":[2,3],"data_offsets":[0,6]}})",
+      R"({"ab":{"dtype":"I8","shape":[2,3],"data_offsets":[0,6]}})",
+      R"({"ab":{"dtype":"U8","shape":[3,2],"data_offsets":[0,6]}})",
+      R"({"ab":{"dtype":"U8","shape":[6],"data_offsets":[0,6]}})",
+      R"({"ab":{"dtype":"U8","shape":[6,1],"data_offsets":[0,6]}})",
+      R"({"ab":{"dtype":"U16","shape":[3],"data_offsets":[0,6]}})",
+  };
+  std::set<std::uint64_t> fingerprints;
+  for (std::string_view const json : jsons) fingerprints.insert(fingerprint_of(json, 6));
+  EXPECT_EQ(fingerprints.size(), jsons.size());
+  EXPECT_NE(fingerprint_of(R"({"ab":{"dtype":"U8","shape":[],"data_offsets":[0,1]}})", 1),
+            fingerprint_of(R"({"ab":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1));
+}
+
 TEST(SafetensorsLayout, ReadsAReallyTrainedFile) {
   std::ifstream file(GROVE_TEST_DATA "/pre-300.w16.safetensors", std::ios::binary);
   std::string const bytes = (std::ostringstream() << file.rdbuf()).str();
   ASSERT_EQ(bytes.size(), 2148376u);
   auto const layout = parse_safetensors(reader_of(bytes), bytes.size()).value();
   EXPECT_EQ(layout.header_bytes + layout.data_bytes, bytes.size());
-  EXPECT_EQ(layout.tensors.front(), (TensorSpan{0, 524288}));
+  EXPECT_EQ(layout.tensors.front().span, (TensorSpan{0, 524288}));
   auto const cut = parse_safetensors(reader_of(bytes), bytes.size() - 1);
   EXPECT_EQ(cut.error().kind, ErrorKind::invalid);
 }
@@ -149,7 +204,7 @@ TEST(SafetensorsLayout, ReadsALargeHeaderAsAStream) {
   };
   auto const layout = parse_safetensors(reader, 8 + json_bytes + tensors_count).value();
   EXPECT_EQ(layout.tensors.size(), tensors_count);
-  EXPECT_EQ(layout.tensors.back(), (TensorSpan{tensors_count - 1, tensors_count}));
+  EXPECT_EQ(layout.tensors.back().span, (TensorSpan{tensors_count - 1, tensors_count}));
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ TEST(WorkedExample, OfAnIdentity) {
 TEST(WorkedExample, OfASafetensorsFileAndItsShard) {
   auto const layout = parse_safetensors(reader_of(header), header.size() + data.size()).value();
   EXPECT_EQ(layout.header_bytes, 120u);
-  EXPECT_EQ(layout.tensors, (std::vector<TensorSpan>{{0, 2}, {2, 6}}));
+  EXPECT_EQ(spans_of(layout), (std::vector<TensorSpan>{{0, 2}, {2, 6}}));
   EXPECT_TRUE(is_on_the_page(json));
   std::string shard;
   auto const open = []() -> Result<ByteReader> { return reader_of(header); };

@@ -85,6 +85,37 @@ TEST(ChunkCuts, AChunkThatABorderCutsThroughIsInBothLists) {
   EXPECT_EQ(plan.shards[1].chunks, (Slices{{100, 20}}));
 }
 
+TEST(ChunkCuts, SayWhatKindOfValuesTheyHoldWhereItIsOneKind) {
+  auto layout = layout_of({10, 0, 20, 100'000, 30, 40, chunk_bytes_max + 1}, 5'000'000);
+  std::vector<ValueType> const values{ValueType::f32,  ValueType::i64,  ValueType::f32,
+                                      ValueType::bf16, ValueType::bf16, ValueType::f32,
+                                      ValueType::f16};
+  for (std::size_t tensor = 0; tensor < values.size(); ++tensor) {
+    layout.tensors[tensor].values = values[tensor];
+  }
+  FilePlan const plan = plan_safetensors(layout, 1);
+  std::vector<ValueType> found;
+  for (ChunkSlice const& chunk : plan.shards[0].chunks) {
+    found.push_back(chunk.values);
+  }
+  // Two of F32 with an empty one of I64 between them; a large one; two of different kinds.
+  EXPECT_EQ(found, (std::vector<ValueType>{ValueType::f32, ValueType::bf16, ValueType::unknown,
+                                           ValueType::f16, ValueType::f16}));
+  EXPECT_EQ(plan.header_chunks[0].values, ValueType::unknown);
+  EXPECT_EQ(plan_opaque(100, 1).shards[0].chunks[0].values, ValueType::unknown);
+}
+
+TEST(ChunkCuts, StartAnewWithTheKindOfEveryGroup) {
+  auto layout = layout_of({60 * kib, 60 * kib, 2 * kib});
+  layout.tensors[0].values = ValueType::f32;
+  layout.tensors[1].values = ValueType::bf16;
+  layout.tensors[2].values = ValueType::bf16;
+  auto const chunks = all_chunks(plan_safetensors(layout, 2));
+  ASSERT_EQ(chunks.size(), 2u);
+  EXPECT_EQ(chunks[0].values, ValueType::f32);
+  EXPECT_EQ(chunks[1].values, ValueType::bf16);
+}
+
 TEST(ChunkCuts, HeadersLieOnAGrid) {
   EXPECT_EQ(plan_safetensors(layout_of({}, 4 * mib), 1).header_chunks, (Slices{{0, 4 * mib}}));
   EXPECT_EQ(plan_safetensors(layout_of({}, 4 * mib + 1), 1).header_chunks,

@@ -14,7 +14,7 @@ inline SafetensorsLayout layout_of(std::vector<std::uint64_t> const& sizes,
                                    std::uint64_t header_bytes = 1000) {
   SafetensorsLayout layout{.header_bytes = header_bytes, .data_bytes = 0, .tensors = {}};
   for (std::uint64_t const size : sizes) {
-    layout.tensors.push_back({layout.data_bytes, layout.data_bytes + size});
+    layout.tensors.push_back({.span = {layout.data_bytes, layout.data_bytes + size}});
     layout.data_bytes += size;
   }
   return layout;

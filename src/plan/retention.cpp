@@ -1,53 +1,11 @@
 #include "plan/retention.h"
 
 #include <algorithm>
-#include <charconv>
 #include <string_view>
 
+#include "plan/name_numbers.h"
+
 namespace grove {
-namespace {
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
-// None where there is none, or one that no 64 bits hold.
-std::optional<std::uint64_t> last_integer(std::string_view name) {
-  auto end = name.size();
-  while (end > 0 && !is_digit(name[end - 1])) --end;
-  auto begin = end;
-  while (begin > 0 && is_digit(name[begin - 1])) --begin;
-  std::uint64_t value = 0;
-  auto const [rest, error] = std::from_chars(name.data() + begin, name.data() + end, value);
-  if (begin == end || error != std::errc()) return std::nullopt;
-  return value;
-}
-
-// Removes digits at the end; false where there were none.
-bool drop_digits(std::string_view& name) {
-  auto const size = name.size();
-  while (!name.empty() && is_digit(name.back())) name.remove_suffix(1);
-  return name.size() < size;
-}
-
-// "model-00001-of-00004" → "model"
-std::string_view without_part(std::string_view stem) {
-  constexpr std::string_view of = "-of-";
-  auto rest = stem;
-  if (!drop_digits(rest) || !rest.ends_with(of)) return stem;
-  rest.remove_suffix(of.size());
-  if (!drop_digits(rest) || !rest.ends_with('-')) return stem;
-  rest.remove_suffix(1);
-  return rest;
-}
-
-std::string_view stem_of(CheckpointKey const& key) {
-  auto name = key.file_name();
-  name.remove_suffix(key.extension().size());
-  return without_part(name);
-}
-
-}  // namespace
 
 std::optional<RunStep> run_step_of(CheckpointKey const& key) {
   auto const folder = key.folder();

@@ -22,9 +22,9 @@ using Borders = std::vector<std::uint64_t>;
 Borders borders_of(SafetensorsLayout const& layout) {
   Borders borders;
   borders.reserve(layout.tensors.size());
-  for (TensorSpan const& tensor : layout.tensors) {
-    if (tensor.end > tensor.begin) {
-      borders.push_back(tensor.end);
+  for (LayoutTensor const& tensor : layout.tensors) {
+    if (tensor.span.end > tensor.span.begin) {
+      borders.push_back(tensor.span.end);
     }
   }
   GROVE_ASSERT((borders.empty() ? 0 : borders.back()) == layout.data_bytes);
@@ -143,12 +143,12 @@ std::size_t owner_of_the_end(std::vector<ShardPlan> const& shards) {
 void count_tensors(SafetensorsLayout const& layout, std::vector<ShardPlan>& shards) {
   std::size_t const end_owner = owner_of_the_end(shards);
   std::size_t owner = 0;
-  for (TensorSpan const& tensor : layout.tensors) {
-    if (tensor.begin == layout.data_bytes) {
+  for (LayoutTensor const& tensor : layout.tensors) {
+    if (tensor.span.begin == layout.data_bytes) {
       ++shards[end_owner].tensors_count;
       continue;
     }
-    while (shards[owner].end <= layout.header_bytes + tensor.begin) {
+    while (shards[owner].end <= layout.header_bytes + tensor.span.begin) {
       ++owner;
     }
     ++shards[owner].tensors_count;
@@ -156,29 +156,43 @@ void count_tensors(SafetensorsLayout const& layout, std::vector<ShardPlan>& shar
 }
 
 void append_grid(std::vector<ChunkSlice>& slices, std::uint64_t begin, std::uint64_t end,
-                 std::uint64_t step) {
+                 std::uint64_t step, ValueType values = ValueType::unknown) {
   for (std::uint64_t offset = begin; offset < end; offset += std::min(step, end - offset)) {
-    slices.push_back({offset, static_cast<std::uint32_t>(std::min(step, end - offset))});
+    slices.push_back({.offset = offset,
+                      .bytes = static_cast<std::uint32_t>(std::min(step, end - offset)),
+                      .values = values});
   }
 }
 
 // All chunks of the tensor data, in file order.
-std::vector<ChunkSlice> cut_chunks(Borders const& borders, std::uint64_t header_bytes) {
+std::vector<ChunkSlice> cut_chunks(SafetensorsLayout const& layout) {
   std::vector<ChunkSlice> slices;
+  std::uint64_t const header_bytes = layout.header_bytes;
   std::uint64_t group_begin = 0;
   std::uint64_t begin = 0;
+  ValueType group_values = ValueType::unknown;
   auto const close_group = [&] {
-    append_grid(slices, header_bytes + group_begin, header_bytes + begin, limits::chunk_bytes_max);
+    append_grid(slices, header_bytes + group_begin, header_bytes + begin, limits::chunk_bytes_max,
+                group_values);
   };
   static_assert(limits::group_bytes_max <= limits::chunk_bytes_max);
-  for (std::uint64_t const end : borders) {
+  for (auto const& [span, fingerprint, values] : layout.tensors) {
+    std::uint64_t const end = span.end;
+    if (end == begin) {
+      continue;
+    }
     if (end - begin >= limits::group_bytes_max) {
       close_group();
-      append_grid(slices, header_bytes + begin, header_bytes + end, limits::chunk_bytes_max);
+      append_grid(slices, header_bytes + begin, header_bytes + end, limits::chunk_bytes_max,
+                  values);
       group_begin = end;
-    } else if (end - group_begin > limits::group_bytes_max) {
-      close_group();
-      group_begin = begin;
+    } else {
+      if (end - group_begin > limits::group_bytes_max) {
+        close_group();
+        group_begin = begin;
+      }
+      bool const is_first = group_begin == begin;
+      group_values = is_first || group_values == values ? values : ValueType::unknown;
     }
     begin = end;
   }
@@ -209,7 +223,7 @@ FilePlan plan_safetensors(SafetensorsLayout const& layout, std::uint32_t shards_
   GROVE_ASSERT(shards_count >= 1);
   Borders const borders = borders_of(layout);
   std::vector<std::size_t> const cuts = cut_evenly(borders, shards_count);
-  std::vector<ChunkSlice> const slices = cut_chunks(borders, layout.header_bytes);
+  std::vector<ChunkSlice> const slices = cut_chunks(layout);
 
   FilePlan plan{.kind = CheckpointKind::safetensors,
                 .file_bytes = layout.header_bytes + layout.data_bytes,

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "format/manifest.h"
 #include "format/safetensors.h"
+#include "format/value_type.h"
 
 namespace grove {
 
@@ -25,6 +26,8 @@ namespace grove {
 struct ChunkSlice {
   std::uint64_t offset = 0;
   std::uint32_t bytes = 0;
+  // Of the tensors it has bytes of, where they are all of one kind; of anything else `unknown`.
+  ValueType values = ValueType::unknown;
   friend bool operator==(ChunkSlice const&, ChunkSlice const&) = default;
 };
 
