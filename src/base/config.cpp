@@ -22,10 +22,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 17> config_keys{
-    "ckpt_root",   "n_chunks",    "num_workers", "devices_config",  "redundancy", "keep_shards",
-    "shards_root", "api",         "compression", "delta",           "stand_ins",  "repair_after",
-    "scrub_every", "generations", "retention",   "bandwidth_limit", "reserve"};
+constexpr std::array<std::string_view, 19> config_keys{
+    "ckpt_root",       "n_chunks",     "num_workers", "devices_config", "redundancy",
+    "keep_shards",     "shards_root",  "api",         "compression",    "delta",
+    "stand_ins",       "repair_after", "scrub_every", "generations",    "retention",
+    "bandwidth_limit", "reserve",      "nice",        "ionice"};
 // Keys of older versions.
 constexpr std::array<std::string_view, 2> ignored_keys{"data_path", "save_path"};
 constexpr std::array<std::string_view, 2> devices_keys{"master", "workers"};
@@ -303,6 +304,19 @@ Result<void> read_reserve(YamlMap const& map, Config& config) {
                                               printable(text)));
 }
 
+Result<void> read_priority(YamlMap const& map, WorkPriority& priority) {
+  static constexpr std::array<std::string_view, 3> io_names{"normal", "low", "idle"};
+  TRY(priority.nice, map.number<int>("nice", {.min = 0, .max = 19}, priority.nice));
+  TRY(auto const io, map.text("ionice", io_names[0]));
+  auto const found = std::find(io_names.begin(), io_names.end(), io);
+  if (found == io_names.end()) {
+    return map.complaint("ionice",
+                         fmt::format("must be normal, low or idle, not \"{}\"", printable(io)));
+  }
+  priority.io = static_cast<IoPriority>(found - io_names.begin());
+  return ok();
+}
+
 void note_ignored(YamlMap const& map, Config& config) {
   for (std::string_view const key : ignored_keys) {
     if (map.has(key)) {
@@ -346,6 +360,7 @@ Result<Config> parse_config(std::string_view yaml, fs::path const& source) {
   TRY(read_retention(map, config));
   TRY(read_bandwidth_limit(map, config));
   TRY(read_reserve(map, config));
+  TRY(read_priority(map, config.priority));
   note_ignored(map, config);
   return config;
 }

@@ -31,6 +31,13 @@ struct DeviceConfig {
 
 enum class Switch { automatic, on, off };  // in YAML: auto, on/true, off/false
 
+// Of the threads that read, hash and encode.
+enum class IoPriority { normal, low, idle };
+struct WorkPriority {
+  int nice = 10;  // 0 to 19, as in nice(1)
+  IoPriority io = IoPriority::normal;
+};
+
 struct Retention {
   std::optional<std::uint64_t> keep_last;
   std::optional<std::uint64_t> keep_every;
@@ -56,6 +63,7 @@ struct Config {
   std::uint32_t generations = 1;
   Retention retention;
   std::optional<double> bandwidth_limit_mb_per_s;
+  WorkPriority priority;
   // `reserve`: a share of the disk ("5 %" is 0.05) or a size ("2 GiB"); without it, 5 % or 1 GiB,
   // whichever is less.
   std::optional<double> reserve_share;

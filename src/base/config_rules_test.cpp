@@ -234,6 +234,10 @@ std::vector<Rule> const rules{
     option("ReserveTooBig", "reserve: 8000000 TiB", "reserve: 8400000 TiB",
            "c.yaml:16: reserve must be a share of the disk such as 5 % or a size such as 2 GiB, "
            "not \"8400000 TiB\""),
+    option("Nice", "nice: 0", "nice: 20",
+           "c.yaml:16: nice must be a whole number from 0 to 19, not \"20\""),
+    option("Ionice", "ionice: idle", "ionice: realtime",
+           "c.yaml:16: ionice must be normal, low or idle, not \"realtime\""),
     // --- the file ---
     option("SecondDocument", "...", "---\na: b",
            "c.yaml:16: something stands after the end of the YAML document"),

@@ -115,6 +115,8 @@ generations: 3
 retention: {keep_last: 5, keep_every: 1000}
 bandwidth_limit: 12.5
 reserve: 2 GiB
+nice: 19
+ionice: low
 )");
   EXPECT_EQ(config.n_chunks, 7U);
   EXPECT_EQ(config.redundancy, 1U);
@@ -133,6 +135,8 @@ reserve: 2 GiB
   EXPECT_EQ(config.retention.keep_every, 1000U);
   EXPECT_EQ(config.bandwidth_limit_mb_per_s, 12.5);
   EXPECT_EQ(config.reserve_bytes, 2 * limits::gib);
+  EXPECT_EQ(config.priority.nice, 19);
+  EXPECT_EQ(config.priority.io, IoPriority::low);
 }
 
 TEST(Config, IgnoresOldKeysWithANotice) {

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 #include <mutex>
 #include <system_error>
 #include <tuple>
@@ -401,6 +402,13 @@ Result<Space> space_of(fs::path const& path) {
   if (::statvfs(path.c_str(), &status) != 0) return file_error("examine the disk of", path, errno);
   return Space{.total_bytes = std::uint64_t{status.f_blocks} * status.f_frsize,
                .free_bytes = std::uint64_t{status.f_bavail} * status.f_frsize};
+}
+
+std::uint64_t physical_memory_bytes() {
+  auto const pages = ::sysconf(_SC_PHYS_PAGES);
+  auto const page_bytes = ::sysconf(_SC_PAGESIZE);
+  if (pages <= 0 || page_bytes <= 0) return std::numeric_limits<std::uint64_t>::max();
+  return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes);
 }
 
 }  // namespace grove

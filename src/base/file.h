@@ -154,5 +154,7 @@ Result<void> remove_tree(std::filesystem::path const& path);
 // Names (not paths) of the entries, sorted. A folder that is not there is empty.
 Result<std::vector<std::string>> list_folder(std::filesystem::path const& path);
 Result<Space> space_of(std::filesystem::path const& path);
+// Of this machine: a file larger than that cannot be cached whole. Without end where it is unknown.
+std::uint64_t physical_memory_bytes();
 
 }  // namespace grove

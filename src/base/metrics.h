@@ -32,12 +32,16 @@ enum class Count {
   chunks_put,
   chunks_served,
   chunks_pulled,
+  deltas_put,
+  deltas_pulled,
+  deltas_refused,
   pull_errors,  // by rank
   scrub_chunks,
   scrub_bytes,
   scrub_damaged,
   collected_chunks,
   collected_bytes,
+  disk_syncs,
   // watcher
   watcher_stores,   // by result
   watcher_skipped,  // by reason

@@ -24,6 +24,18 @@ char const* name_of(Switch value) {
   return "auto";
 }
 
+char const* name_of(IoPriority value) {
+  switch (value) {
+    case IoPriority::normal:
+      return "normal";
+    case IoPriority::low:
+      return "low";
+    case IoPriority::idle:
+      return "idle";
+  }
+  return "normal";
+}
+
 template <typename T>
 json value_or_null(std::optional<T> const& value) {
   return value ? json(*value) : json();
@@ -63,7 +75,9 @@ json config_json(Config const& config, std::filesystem::path const& source) {
         {"keep_every", value_or_null(config.retention.keep_every)}}},
       {"bandwidth_limit_mb_per_s", value_or_null(config.bandwidth_limit_mb_per_s)},
       {"reserve_share", value_or_null(config.reserve_share)},
-      {"reserve_bytes", value_or_null(config.reserve_bytes)}};
+      {"reserve_bytes", value_or_null(config.reserve_bytes)},
+      {"nice", config.priority.nice},
+      {"ionice", name_of(config.priority.io)}};
 }
 
 void print_table(Config const& config, std::filesystem::path const& source) {

@@ -31,13 +31,15 @@ HttpServerOptions server_options(Config const& config) {
 struct Coordinator::State {
   State(asio::any_io_executor executor, Config const& config, Metrics& metrics)
       : http(executor),
-        offload(std::max(2u, std::thread::hardware_concurrency())),
+        offload(std::max(2u, std::thread::hardware_concurrency()), config.priority),
         buffers(executor, limits::job_buffers_bytes_max),
+        encodings(executor, limits::encoding_bytes_max),
         neighbours(executor, config.api_port),
         services{.executor = executor,
                  .http = http,
                  .offload = offload,
                  .buffers = buffers,
+                 .encodings = encodings,
                  .neighbours = neighbours,
                  .metrics = metrics,
                  .coordinator_id = random_hex(16)},
@@ -56,6 +58,7 @@ struct Coordinator::State {
   HttpClient http;
   Offload offload;
   Semaphore buffers;
+  Semaphore encodings;
   Neighbours neighbours;
   Services services;
   Jobs jobs;

@@ -48,6 +48,21 @@ std::string store_done(std::size_t sends, std::size_t wanted, std::uint32_t redu
                      key.display());
 }
 
+std::string sent_bytes(SentTotals const& totals, std::uint64_t file_bytes) {
+  auto line =
+      fmt::format("  sent {} MB for {} MB", megabytes(totals.sent_bytes), megabytes(file_bytes));
+  char const* separator = ": ";
+  auto const add = [&](std::string_view words, std::uint64_t bytes) {
+    if (bytes < limits::mib / 20) return;  // would read 0.0
+    line += separator + fmt::format(fmt::runtime(words), megabytes(bytes));
+    separator = ", ";
+  };
+  add("{} MB were there already", totals.present_bytes);
+  add("compression saved {} MB", totals.encoding_saved_bytes);
+  add("deltas saved {} MB", totals.deltas_saved_bytes);
+  return line;
+}
+
 std::string sends_failed(std::size_t failed, std::size_t wanted) {
   return fmt::format("{}/{} sends failed", failed, wanted);
 }

@@ -13,6 +13,7 @@
 #include "format/key.h"
 #include "format/manifest.h"
 #include "net/http_client.h"
+#include "transfer/chunk_sender.h"
 
 namespace grove::lines {
 
@@ -30,6 +31,9 @@ std::string gave_up(Rank rank, std::string_view cause, std::size_t retries);
 // "Done: 8/8 sends (2x replicated) → run1/step_100"
 std::string store_done(std::size_t sends, std::size_t wanted, std::uint32_t redundancy,
                        CheckpointKey const& key);
+// "  sent 312.4 MB for 942.3 MB: 120.0 MB were there already, compression saved 200.1 MB"; what is
+// nothing is not named
+std::string sent_bytes(SentTotals const& totals, std::uint64_t file_bytes);
 // "3/8 sends failed", the text of a store's error
 std::string sends_failed(std::size_t failed, std::size_t wanted);
 

@@ -21,6 +21,21 @@ CheckpointKey key_of(std::string_view identity) {
 CheckpointKey const step_100 = key_of("run1/step_100/model.safetensors");
 constexpr std::string_view refused = "pi4-3 (192.168.1.3:5003): connection refused";
 
+TEST(JobLines, SayWhatWasSentAndWhatThatSaved) {
+  constexpr auto mib = limits::mib;
+  EXPECT_EQ(
+      lines::sent_bytes({.sent_bytes = 3 * mib,
+                         .present_bytes = mib / 2,
+                         .encoding_saved_bytes = 2 * mib,
+                         .deltas_saved_bytes = 4 * mib},
+                        10 * mib),
+      "  sent 3.0 MB for 10.0 MB: 0.5 MB were there already, compression saved 2.0 MB, deltas "
+      "saved 4.0 MB");
+  EXPECT_EQ(
+      lines::sent_bytes({.sent_bytes = 10 * mib, .encoding_saved_bytes = mib / 100}, 10 * mib),
+      "  sent 10.0 MB for 10.0 MB");
+}
+
 TEST(JobLines, SayWhatAStoreLoaded) {
   EXPECT_EQ(lines::loaded_tensors(290, 988'097'824, step_100, 4),
             "Loaded 290 tensors (942.3 MB) from run1/step_100 — chunking into 4 shards");

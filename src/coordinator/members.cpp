@@ -1,6 +1,7 @@
 #include "coordinator/members.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "net/parallel.h"
@@ -21,6 +22,22 @@ Awaitable<void> probe_one(Services const& services, Config const& config, Member
   }
 }
 
+WorkerInventory inventory_of(std::size_t worker_index, std::vector<RefReport> reports) {
+  WorkerInventory inventory{.worker_index = worker_index, .refs = {}};
+  inventory.refs.reserve(reports.size());
+  for (auto& report : reports) {
+    inventory.refs.push_back({.ref = std::move(report.ref),
+                              .is_sound = report.missing_count == 0,
+                              .missing_count = report.missing_count});
+  }
+  return inventory;
+}
+
+void sort_by_worker(std::vector<WorkerInventory>& inventories) {
+  std::sort(inventories.begin(), inventories.end(),
+            [](auto const& a, auto const& b) { return a.worker_index < b.worker_index; });
+}
+
 Awaitable<void> survey_one(Services const& services, Config const& config,
                            std::optional<CheckpointKey> const& only, Member& member,
                            ClusterView& view) {
@@ -33,20 +50,38 @@ Awaitable<void> survey_one(Services const& services, Config const& config,
     member.error = std::move(page).error();
     co_return;
   }
-  WorkerInventory inventory{.worker_index = member.worker_index, .refs = {}};
-  inventory.refs.reserve(page.value().refs.size());
-  for (auto& report : page.value().refs) {
-    inventory.refs.push_back({.ref = std::move(report.ref),
-                              .is_sound = report.missing_count == 0,
-                              .missing_count = report.missing_count});
-  }
-  view.inventories.push_back(std::move(inventory));
+  view.inventories.push_back(inventory_of(member.worker_index, std::move(page.value().refs)));
   for (auto& tombstone : page.value().tombstones) {
     if (std::find(view.tombstones.begin(), view.tombstones.end(), tombstone) ==
         view.tombstones.end()) {
       view.tombstones.push_back(std::move(tombstone));
     }
   }
+}
+
+// Not a coroutine itself: it only calls one.
+using Question = std::function<Awaitable<Result<InventoryPage>>(WorkerClient&)>;
+
+Awaitable<void> ask_one(Services const& services, Config const& config, std::size_t worker_index,
+                        Question const& question, std::vector<WorkerInventory>& inventories) {
+  WorkerClient worker(services.http, address_of(config.workers[worker_index]), no_job);
+  auto page = co_await question(worker);
+  if (!page) co_return;
+  inventories.push_back(inventory_of(worker_index, std::move(page.value().refs)));
+}
+
+Awaitable<std::vector<WorkerInventory>> ask_all(Services const& services, Config const& config,
+                                                std::span<Member const> members,
+                                                Question const& question) {
+  std::vector<WorkerInventory> inventories;
+  std::vector<Awaitable<void>> tasks;
+  for (auto const& member : members) {
+    if (!member.health) continue;
+    tasks.push_back(ask_one(services, config, member.worker_index, question, inventories));
+  }
+  co_await run_all(std::move(tasks));
+  sort_by_worker(inventories);
+  co_return inventories;
 }
 
 std::vector<Member> members_of(Config const& config) {
@@ -97,9 +132,26 @@ Awaitable<ClusterView> survey(Services const& services, Config const& config,
     tasks.push_back(survey_one(services, config, only, member, view));
   }
   co_await run_all(std::move(tasks));
-  std::sort(view.inventories.begin(), view.inventories.end(),
-            [](auto const& a, auto const& b) { return a.worker_index < b.worker_index; });
+  sort_by_worker(view.inventories);
   co_return view;
+}
+
+Awaitable<std::vector<WorkerInventory>> inventories_of(Services const& services,
+                                                       Config const& config,
+                                                       std::span<Member const> members,
+                                                       CheckpointKey key) {
+  Question const question = [&key](WorkerClient& worker) { return worker.inventory(key); };
+  co_return co_await ask_all(services, config, members, question);
+}
+
+Awaitable<std::vector<WorkerInventory>> manifests_under(Services const& services,
+                                                        Config const& config,
+                                                        std::span<Member const> members,
+                                                        std::string prefix) {
+  Question const question = [&prefix](WorkerClient& worker) {
+    return worker.manifests_under(prefix);
+  };
+  co_return co_await ask_all(services, config, members, question);
 }
 
 }  // namespace grove

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,8 @@ struct Services {
   asio::any_io_executor executor;
   HttpClient& http;
   Offload& offload;
-  Semaphore& buffers;  // bytes of chunk bodies held at once, by all jobs together
+  Semaphore& buffers;    // bytes of chunk bodies held at once, by all jobs together
+  Semaphore& encodings;  // bytes that chunks are encoded into, likewise
   Neighbours& neighbours;
   Metrics& metrics;
   std::string coordinator_id;
@@ -60,5 +62,16 @@ Awaitable<std::vector<Member>> probe(Services const& services, Config const& con
 // Health, and the inventory of each that lives; of one identity where given.
 Awaitable<ClusterView> survey(Services const& services, Config const& config,
                               std::optional<CheckpointKey> only);
+
+// What those of `members` say that answered before; who fails now is left out. Of one identity:
+Awaitable<std::vector<WorkerInventory>> inventories_of(Services const& services,
+                                                       Config const& config,
+                                                       std::span<Member const> members,
+                                                       CheckpointKey key);
+// … or which generations of the identities that begin with `prefix` are complete.
+Awaitable<std::vector<WorkerInventory>> manifests_under(Services const& services,
+                                                        Config const& config,
+                                                        std::span<Member const> members,
+                                                        std::string prefix);
 
 }  // namespace grove

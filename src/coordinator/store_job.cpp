@@ -9,6 +9,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/limits.h"
+#include "coordinator/delta_source.h"
 #include "coordinator/job_lines.h"
 #include "coordinator/locate.h"
 #include "format/safetensors.h"
@@ -24,6 +25,9 @@ using namespace std::chrono_literals;
 constexpr std::chrono::milliseconds timestamp_step = 40ms;
 // A file that is still being written after this many steps is reported, not waited for.
 constexpr int settle_tries_max = 50;
+
+// A file of more than half the memory is not kept in the page cache by reading it.
+constexpr std::uint64_t file_share_of_memory_max = 2;
 
 bool is_fresh(FileStamp const& stamp) {
   auto const now = std::chrono::system_clock::now().time_since_epoch();
@@ -62,6 +66,7 @@ Awaitable<void> StoreJob::run(std::function<void()> on_committed) {
     job_->fail_with(none_left_out.error());
     co_return;
   }
+  job_->add_line(lines::sent_bytes(sender_->totals(), stamp_.size));
   job_->finish(lines::store_done(copies_.size(), copies_.size(), config_.redundancy, request_.key));
   co_await forget_superseded();
 }
@@ -89,8 +94,11 @@ Awaitable<Result<void>> StoreJob::open_request() {
     co_return fail(ErrorKind::invalid, "{} is empty; nothing to store", request_.path.string());
   }
   stamp_ = stamp;
-  auto const codec = config_.compression == Switch::on ? Codec::zstd : Codec::raw;
-  source_ = std::make_unique<ChunkSource>(std::move(file), codec, services_.offload);
+  auto const cache = stamp_.size > physical_memory_bytes() / file_share_of_memory_max
+                         ? CacheUse::drop_behind
+                         : CacheUse::keep;
+  source_ =
+      std::make_unique<ChunkSource>(services_.executor, std::move(file), cache, services_.offload);
   job_->set_bytes_total(stamp_.size);
   co_return ok();
 }
@@ -98,6 +106,7 @@ Awaitable<Result<void>> StoreJob::open_request() {
 // --- plan ---
 
 Awaitable<Result<void>> StoreJob::make_plan() {
+  SafetensorsLayout layout;
   if (request_.key.is_safetensors()) {
     auto planned = co_await services_.offload.run([&]() -> Result<FilePlan> {
       std::uint64_t offset = 0;
@@ -106,7 +115,7 @@ Awaitable<Result<void>> StoreJob::make_plan() {
         offset += count;
         return count;
       };
-      TRY(auto const layout, parse_safetensors(reader, stamp_.size));
+      TRY(layout, parse_safetensors(reader, stamp_.size));
       return plan_safetensors(layout, config_.n_chunks);
     });
     if (planned.has_error()) {
@@ -129,6 +138,9 @@ Awaitable<Result<void>> StoreJob::make_plan() {
     }
   }
   co_await find_earlier_generations();
+  if (request_.key.is_safetensors()) {
+    bases_ = co_await find_delta_bases(services_, config_, request_.key, before_.members, layout);
+  }
   if (options_.only_into) co_return check_addition();
   co_return ok();
 }
@@ -195,6 +207,10 @@ WorkerClient StoreJob::client_of(std::size_t worker_index) {
 // --- transfer ---
 
 void StoreJob::prepare_pushes() {
+  sender_.emplace(
+      services_.offload, services_.encodings,
+      ChunkSender::Options{
+          .compression = config_.compression, .delta = config_.delta, .bases = bases_.get()});
   auto const add_progress = [this](std::uint64_t bytes) { job_->add_bytes_done(bytes); };
   for (std::size_t first = 0; first < copies_.size(); first += config_.redundancy) {
     auto const shard = copies_[first].copy.shard;
@@ -217,9 +233,9 @@ void StoreJob::prepare_pushes() {
       return address_of(device(copies_[first + round].copy.worker_index)).endpoint;
     };
     auto push = std::make_unique<ShardPush>(
-        services_.executor, *source_, plan_.shards[shard.value].chunks, std::move(clients),
-        services_.buffers, PushEvents{.retry = on_retry, .durable = add_progress, .locate = locate},
-        on_commit);
+        services_.executor, *source_, *sender_, plan_.shards[shard.value].chunks,
+        std::move(clients), services_.buffers,
+        PushEvents{.retry = on_retry, .durable = add_progress, .locate = locate}, on_commit);
     for (std::size_t round = 0; round < config_.redundancy; ++round) {
       if (copies_[first + round].is_left_out) push->leave_out(round);
     }
@@ -234,8 +250,9 @@ void StoreJob::prepare_pushes() {
     return address_of(device(holders_[index])).endpoint;
   };
   header_push_ = std::make_unique<ShardPush>(
-      services_.executor, *source_, plan_.header_chunks, std::move(clients), services_.buffers,
-      PushEvents{.retry = silent, .durable = add_progress, .locate = locate}, CommitCopy{});
+      services_.executor, *source_, *sender_, plan_.header_chunks, std::move(clients),
+      services_.buffers, PushEvents{.retry = silent, .durable = add_progress, .locate = locate},
+      CommitCopy{});
   header_push_->on_list_known = [this](Digest list) { choice_->header_list_known(list); };
 }
 

@@ -21,6 +21,7 @@
 #include "coordinator/worker_search.h"
 #include "plan/placement.h"
 #include "plan/shards.h"
+#include "transfer/chunk_sender.h"
 #include "transfer/chunk_source.h"
 #include "transfer/push.h"
 
@@ -102,6 +103,8 @@ class StoreJob {
   ClusterView before_;                // what the workers held when the store began
   std::optional<GenerationChoice> choice_;
   // transfer
+  std::unique_ptr<DeltaBases> bases_;
+  std::optional<ChunkSender> sender_;
   std::vector<std::unique_ptr<ShardPush>> pushes_;  // by shard
   std::unique_ptr<ShardPush> header_push_;
   std::optional<TaskGroup> tasks_;

@@ -1,6 +1,7 @@
 // Runs blocking work (disk, hashing, codec) on a pool of threads and awaits it, so that the event
 // loop never blocks. Work that has begun is not interrupted by cancellation: run() returns when it
 // ends, so references captured by the work stay valid for as long as the caller's frame does.
+// The pool's threads may be told to give way to the machine's other work.
 // An exception that escapes the work is a bug and ends the process.
 // Threads: run() from any executor; the caller resumes on its own executor.
 #pragma once
@@ -9,13 +10,14 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/config.h"
 #include "net/asio.h"
 
 namespace grove {
 
 class Offload {
  public:
-  explicit Offload(std::size_t threads_count) : pool_(threads_count) {}
+  explicit Offload(std::size_t threads_count, WorkPriority priority = {.nice = 0});
   ~Offload() { pool_.join(); }
   Offload(Offload const&) = delete;
   Offload& operator=(Offload const&) = delete;

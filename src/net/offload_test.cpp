@@ -1,12 +1,17 @@
 #include "net/offload.h"
 
+#include <sys/resource.h>
+
 #include <atomic>
+#include <latch>
 #include <memory>
 #include <semaphore>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
+#include "net/parallel.h"
 #include "net/test_loop.h"
 
 namespace grove {
@@ -23,6 +28,26 @@ TEST(Offload, RunsElsewhereAndComesBack) {
     EXPECT_NE(there, here);
     EXPECT_EQ(std::this_thread::get_id(), here);
   });
+}
+
+TEST(Offload, GivesWayToOtherWorkWithAllItsThreadsAndNoOther) {
+  TestLoop loop;
+  int const usual = ::getpriority(PRIO_PROCESS, 0);
+  Offload offload(4, {.nice = 19, .io = IoPriority::idle});
+  std::latch all_here(4);
+  auto const look = [&]() -> Awaitable<void> {
+    auto const nice = co_await offload.run([&] {
+      all_here.arrive_and_wait();  // so that each of them runs on a thread of its own
+      return ::getpriority(PRIO_PROCESS, 0);
+    });
+    EXPECT_EQ(nice, 19);
+  };
+  loop.run([&]() -> Awaitable<void> {
+    std::vector<Awaitable<void>> looks;
+    for (int i = 0; i < 4; ++i) looks.push_back(look());
+    co_await run_all(std::move(looks));
+  });
+  EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), usual);
 }
 
 TEST(Offload, HandsOnValuesThatOnlyMove) {

@@ -70,15 +70,18 @@ Awaitable<Result<Semaphore::Permit>> Semaphore::acquire(std::uint64_t count) {
   GROVE_ASSERT(count <= state_->whole);
   bool const cancelled = co_await is_cancelled();
   if (cancelled) co_return fail(ErrorKind::cancelled, "waiting for room: cancelled");
-  if (state_->waiters.empty() && count <= state_->available) {
-    state_->available -= count;
-    co_return Permit(this, count);
-  }
+  if (auto permit = try_acquire(count)) co_return std::move(*permit);
   Waiter waiter(state_, count);
   std::ignore = co_await waiter.timer.async_wait(as_result);  // `granted` tells why it ended
   if (!waiter.granted) co_return fail(ErrorKind::cancelled, "waiting for room: cancelled");
   waiter.taken = true;
   co_return Permit(this, count);
+}
+
+std::optional<Semaphore::Permit> Semaphore::try_acquire(std::uint64_t count) {
+  if (!state_->waiters.empty() || count > state_->available) return std::nullopt;
+  state_->available -= count;
+  return Permit(this, count);
 }
 
 std::uint64_t Semaphore::available() const {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "net/asio.h"
 
@@ -34,6 +35,8 @@ class Semaphore {
 
   // Waits for `count` (at most the whole) at once. Fails: cancelled.
   Awaitable<Result<Permit>> acquire(std::uint64_t count);
+  // Without waiting: none where there is no room now, or others wait for it.
+  std::optional<Permit> try_acquire(std::uint64_t count);
   std::uint64_t available() const;
 
  private:

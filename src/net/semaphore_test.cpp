@@ -100,6 +100,24 @@ TEST(Semaphore, APermitThatIsMovedIsHeldOnce) {
   EXPECT_EQ(semaphore.available(), 10u);
 }
 
+TEST(Semaphore, GivesWithoutWaitingOnlyWhatNobodyWaitsFor) {
+  TestLoop loop;
+  Log log;
+  Semaphore semaphore(loop.executor(), 10);
+  loop.run([&]() -> Awaitable<void> {
+    auto first = semaphore.try_acquire(6);
+    EXPECT_TRUE(first.has_value());
+    EXPECT_FALSE(semaphore.try_acquire(5).has_value());
+    loop.tasks().spawn("big", take(&semaphore, 5, &log, "big"));
+    co_await next_turn();
+    co_await next_turn();
+    EXPECT_FALSE(semaphore.try_acquire(1).has_value()) << "the big one would starve";
+    first->release_all();
+  });
+  EXPECT_EQ(log, Log{"big has it"});
+  EXPECT_EQ(semaphore.available(), 10u);
+}
+
 TEST(Semaphore, AWaiterTornDownWithTheLoopGivesBack) {
   Log log;
   auto context = std::make_unique<asio::io_context>();

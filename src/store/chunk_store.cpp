@@ -40,6 +40,23 @@ Result<Buffer> read_encoded(File const& file) {
   return encoded;
 }
 
+// `encoded` is as get() gives it. Fails: corrupt (sound by its checksum, and yet no such chunk).
+Result<RawChunk> decode(Buffer encoded) {
+  auto const header = parse_chunk_header(encoded.span());
+  if (header.has_error()) return Error{ErrorKind::corrupt, header.error().message};
+  RawChunk raw{
+      .memory = {}, .bytes = {}, .codec = header.value().codec, .encoded_bytes = encoded.size()};
+  if (raw.codec == Codec::raw) {
+    raw.memory = std::move(encoded);
+    raw.bytes = std::as_const(raw.memory).span().subspan(limits::chunk_header_bytes);
+    return raw;
+  }
+  TRY(decode_payload(encoded.span().subspan(limits::chunk_header_bytes), raw.codec,
+                     header.value().raw_bytes, raw.memory));
+  raw.bytes = raw.memory.span();
+  return raw;
+}
+
 struct Pending {
   std::shared_ptr<PendingFile> file;
   fs::path path;  // of its own: the file's changes when it is renamed
@@ -83,14 +100,16 @@ struct ChunkStore::State {
     return ok();
   }
 
-  Result<void> make_durable(PendingChunks const& chunks) const {
+  Result<void> make_durable(PendingChunks const& chunks) {
     std::bitset<256> touched;
     for (auto const& [digest, waiting] : chunks) {
+      ++disk_syncs_count;
       TRY(waiting.file->commit_as(path_of(digest)));
       touched.set(prefix_of(digest));
     }
     for (unsigned prefix = 0; prefix < touched.size(); ++prefix) {
       if (!touched.test(prefix)) continue;
+      ++disk_syncs_count;
       TRY(sync_folder(folder_of_prefix(folder, prefix)));
     }
     return ok();
@@ -99,6 +118,7 @@ struct ChunkStore::State {
   DataFolder const& folder;
   std::uint64_t const reserved_bytes;
   std::atomic<std::uint64_t> removals_count{0};
+  std::atomic<std::uint64_t> disk_syncs_count{0};
 
   // One sync at a time: who finds nothing pending must still wait for the sync that took it.
   // Held as well where a chunk goes away, so that none vanishes under a sync. Taken before `mutex`.
@@ -116,8 +136,15 @@ ChunkStore::~ChunkStore() = default;
 
 Result<void> ChunkStore::put(Digest const& digest, std::span<std::byte const> encoded) {
   TRY(state_->check_trusted());
-  Buffer scratch;
-  TRY(decode_chunk(encoded, digest, scratch));
+  {
+    Buffer scratch;
+    TRY(decode_chunk(encoded, digest, scratch));
+  }
+  return put_proven(digest, encoded);
+}
+
+Result<void> ChunkStore::put_proven(Digest const& digest, std::span<std::byte const> encoded) {
+  TRY(state_->check_trusted());
   if (has(digest)) return ok();
 
   TRY(auto const usable, usable_bytes());
@@ -153,14 +180,25 @@ Result<Buffer> ChunkStore::get(Digest const& digest) {
   return read_again_or_quarantine(digest);
 }
 
+Result<RawChunk> ChunkStore::get_raw(Digest const& digest) {
+  TRY(auto encoded, get(digest));
+  auto raw = decode(std::move(encoded));
+  if (raw.has_error()) {
+    TRY(verify(digest));  // it goes to quarantine
+  }
+  return raw;
+}
+
 Result<std::uint64_t> ChunkStore::verify(Digest const& digest) {
   TRY(auto file, state_->open_chunk(digest));
   TRY(auto const stamp, file.stamp());
   file.drop_cache(0, stamp.size);
-  Buffer scratch;
-  if (auto encoded = read_encoded(file);
-      encoded && decode_chunk(encoded.value().span(), digest, scratch)) {
-    return encoded.value().size();
+  {
+    Buffer scratch;
+    auto const encoded = read_encoded(file);
+    if (encoded && decode_chunk(encoded.value().span(), digest, scratch)) {
+      return encoded.value().size();
+    }
   }
   TRY(auto const encoded, read_again_or_quarantine(digest));
   return encoded.size();
@@ -236,6 +274,10 @@ Result<void> ChunkStore::sync() {
 
 bool ChunkStore::is_poisoned() const {
   return !state_->check_trusted();
+}
+
+std::uint64_t ChunkStore::disk_syncs_count() const {
+  return state_->disk_syncs_count;
 }
 
 Result<void> ChunkStore::remove(Digest const& digest) {

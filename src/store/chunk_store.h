@@ -17,9 +17,18 @@
 #include "base/buffer.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "format/codec.h"
 #include "store/data_folder.h"
 
 namespace grove {
+
+// A chunk's raw bytes in the one piece of memory that holds them, and how it lay on the disk.
+struct RawChunk {
+  Buffer memory;
+  std::span<std::byte const> bytes;
+  Codec codec = Codec::raw;
+  std::size_t encoded_bytes = 0;  // with its header
+};
 
 class ChunkStore {
  public:
@@ -36,9 +45,17 @@ class ChunkStore {
   // internal (an earlier sync failed, see sync()).
   Result<void> put(Digest const& digest, std::span<std::byte const> encoded);
 
+  // As put(), of bytes that are known to decode to what `digest` names, because the caller made
+  // them from raw bytes that it has just proven (decode_delta): nothing is hashed a second time.
+  // Anything else would lie under a wrong name until somebody verifies it.
+  // Fails: exhausted, internal.
+  Result<void> put_proven(Digest const& digest, std::span<std::byte const> encoded);
+
   // The encoded chunk, checked against its checksum (not its name: the receiver does that).
   // Fails: not_found; corrupt: it is moved to quarantine/ and counts as absent from then on.
   Result<Buffer> get(Digest const& digest);
+  // The same, decoded. Holds it encoded beside it while it decodes. Fails as get() does.
+  Result<RawChunk> get_raw(Digest const& digest);
   // Reads it from the disk, not from the page cache, and proves its name. Returns the bytes read.
   // Fails as get() does.
   Result<std::uint64_t> verify(Digest const& digest);
@@ -57,6 +74,8 @@ class ChunkStore {
   // and start again from the disk.
   Result<void> sync();
   bool is_poisoned() const;
+  // How often the disk was asked to make something durable: once a chunk, once a folder.
+  std::uint64_t disk_syncs_count() const;
 
   // Removes a chunk (collection). Removing what is not there is fine.
   Result<void> remove(Digest const& digest);

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <limits>
+#include <set>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -66,6 +67,62 @@ TEST(ChunkStore, RefusesWhatDoesNotMatchItsName) {
   EXPECT_EQ(kind_of(store.chunks().put(sha256("right"), chunk.span())), ErrorKind::corrupt);
   EXPECT_FALSE(store.chunks().has(sha256("right")));
   EXPECT_TRUE(names_in(store.data().tmp()).empty());
+}
+
+TEST(ChunkStore, BelievesACallerThatHasProvenTheBytes) {
+  TestStore store;
+  auto const digest = sha256("proven");
+  ASSERT_TRUE(store.chunks().put_proven(digest, encoded("proven").span()));
+  ASSERT_TRUE(store.chunks().put_proven(digest, encoded("proven").span()));
+  EXPECT_EQ(names_in(store.data().tmp()).size(), 1U);
+  ASSERT_TRUE(store.chunks().sync());
+  EXPECT_TRUE(store.chunks().verify(digest));
+
+  ASSERT_TRUE(store.chunks().put_proven(sha256("name"), encoded("not looked at").span()));
+  EXPECT_EQ(kind_of(store.chunks().verify(sha256("name"))), ErrorKind::corrupt);
+}
+
+TEST(ChunkStore, GivesTheRawBytesOfEveryCodec) {
+  TestStore store;
+  std::string const text(10'000, 'x');
+  for (auto const codec : {Codec::raw, Codec::zstd, Codec::planes32}) {
+    auto const raw = text + std::to_string(static_cast<int>(codec));
+    auto const chunk = encode_chunk(bytes_of(raw), codec);
+    ASSERT_TRUE(store.chunks().put(sha256(raw), chunk.span()));
+    auto const got = store.chunks().get_raw(sha256(raw)).value();
+    EXPECT_EQ(text_of(got.bytes), raw);
+    EXPECT_EQ(got.codec, codec);
+    EXPECT_EQ(got.encoded_bytes, chunk.size());
+  }
+  EXPECT_EQ(kind_of(store.chunks().get_raw(sha256("absent"))), ErrorKind::not_found);
+}
+
+TEST(ChunkStore, QuarantinesWhatIsSoundByItsChecksumAndDoesNotDecode) {
+  TestStore store;
+  std::string const raw(10'000, 'x');
+  auto chunk = encode_chunk(bytes_of(raw), Codec::zstd);
+  chunk.span().back() ^= std::byte{1};
+  EnvelopeKind const kind{.noun = "chunk", .magic = {'g', 'r', 'v', 'c', 'h', 'u', 'n', 'k'}};
+  seal(chunk.span(), parse_chunk_header(chunk.span()).value(), kind);
+  ASSERT_TRUE(store.chunks().put_proven(sha256(raw), chunk.span()));
+  ASSERT_TRUE(store.chunks().sync());
+  EXPECT_TRUE(store.chunks().get(sha256(raw)));
+  EXPECT_EQ(kind_of(store.chunks().get_raw(sha256(raw))), ErrorKind::corrupt);
+  EXPECT_FALSE(store.chunks().has(sha256(raw)));
+}
+
+TEST(ChunkStore, CountsHowOftenTheDiskWasAskedToSync) {
+  TestStore store;
+  std::set<std::string> folders;
+  for (int i = 0; i < 5; ++i) {
+    auto const digest = store.put_chunk(std::to_string(i)).digest;
+    folders.insert(store.chunk_path(digest).parent_path());
+  }
+  EXPECT_EQ(store.chunks().disk_syncs_count(), 0U);
+  ASSERT_TRUE(store.chunks().sync());
+  EXPECT_EQ(store.chunks().disk_syncs_count(), 5 + folders.size());
+  ASSERT_TRUE(store.chunks().sync());
+  EXPECT_EQ(store.chunks().disk_syncs_count(), 5 + folders.size()) << "nothing was waiting";
 }
 
 TEST(ChunkStore, WritesAChunkThatIsHereNoSecondTime) {

@@ -53,7 +53,7 @@ TEST_F(Sweep, RemovesWhatNoRefReachesAndKeepsTheRest) {
   EXPECT_EQ(kind_of(store_.refs().manifest_bytes(loose_manifest)), ErrorKind::not_found);
   EXPECT_TRUE(has("a"));
   EXPECT_TRUE(has("b"));
-  EXPECT_EQ(store_.refs().inventory(std::nullopt, "", 9).value().entries.at(0).missing_count, 0U);
+  EXPECT_EQ(store_.refs().inventory({}, "", 9).value().entries.at(0).missing_count, 0U);
   EXPECT_EQ(sweep().chunks_removed, 0U);
 }
 
@@ -221,7 +221,7 @@ TEST_F(Sweep, NeverTakesWhatAStoreBesideItHasCommitted) {
   is_storing = false;
   sweeping.join();
   EXPECT_GT(sweeps_count, 0);
-  auto const page = store_.refs().inventory(std::nullopt, "", 1000).value();
+  auto const page = store_.refs().inventory({}, "", 1000).value();
   for (auto const& entry : page.entries) {
     EXPECT_EQ(entry.missing_count, 0U) << entry.ref.name.text();
     auto const reached = store_.refs().reach(entry.ref).value();

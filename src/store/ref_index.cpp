@@ -82,23 +82,24 @@ std::vector<Ref> RefIndex::unverified(std::int64_t since_ms) const {
   return refs;
 }
 
-Result<RefIndex::Page> RefIndex::page(std::optional<CheckpointKey> const& only,
-                                      std::string_view after, std::size_t count_max) const {
+Result<RefIndex::Page> RefIndex::page(RefSelection const& wanted, std::string_view after,
+                                      std::size_t count_max) const {
   std::optional<Place> cursor;
   if (!after.empty()) {
     TRY(cursor, parse_cursor(after));
   }
+  std::string_view const first = wanted.only ? wanted.only->identity() : wanted.prefix;
   std::lock_guard const lock(mutex_);
-  auto next = refs_.begin();
-  // A manifest's name sorts before every shard's.
-  if (only) next = refs_.lower_bound(Place{*only, Generation{}, RefName{}});
-  if (cursor && (!only || cursor->key >= *only)) next = refs_.upper_bound(*cursor);
+  auto next = cursor && cursor->key.identity() >= first ? refs_.upper_bound(*cursor)
+                                                        : refs_.lower_bound(first);
 
   Page page;
   count_max = std::max<std::size_t>(count_max, 1);
   for (; next != refs_.end(); ++next) {
     auto const& [place, content] = *next;
-    if (only && place.key != *only) break;
+    if (wanted.only && place.key != *wanted.only) break;
+    if (!place.key.identity().starts_with(wanted.prefix)) break;
+    if (wanted.name && place.name != *wanted.name) continue;
     if (page.entries.size() == count_max) {
       page.next = cursor_after(std::prev(next)->first);
       break;

@@ -6,6 +6,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -20,6 +21,13 @@
 #include "format/ref.h"
 
 namespace grove {
+
+// Which refs are asked for; all of them where nothing is said.
+struct RefSelection {
+  std::optional<CheckpointKey> only{};  // of this identity
+  std::string prefix{};                 // of identities that begin so
+  std::optional<RefName> name{};        // of this shard, or of manifests
+};
 
 class RefIndex {
  public:
@@ -42,9 +50,9 @@ class RefIndex {
   std::vector<Ref> all() const;
   // Those not marked verified at or after `since_ms`.
   std::vector<Ref> unverified(std::int64_t since_ms) const;
-  // At most `count_max` entries (at least one) after the cursor `after`, empty for the start; of
-  // one identity where given. Fails: invalid (a cursor that no page has given).
-  Result<Page> page(std::optional<CheckpointKey> const& only, std::string_view after,
+  // At most `count_max` entries (at least one) after the cursor `after`, empty for the start.
+  // Fails: invalid (a cursor that no page has given).
+  Result<Page> page(RefSelection const& wanted, std::string_view after,
                     std::size_t count_max) const;
 
   // Equal where two indices hold the same refs.
@@ -58,6 +66,10 @@ class RefIndex {
     Generation generation;
     RefName name;
     friend auto operator<=>(Place const&, Place const&) = default;
+    // Before every place of identities from this one on, whole or only its beginning.
+    friend bool operator<(Place const& place, std::string_view identity) {
+      return place.key.identity() < identity;
+    }
   };
   struct Content {
     Digest target;
@@ -71,7 +83,7 @@ class RefIndex {
   static Result<Place> parse_cursor(std::string_view cursor);
 
   mutable std::mutex mutex_;
-  std::map<Place, Content> refs_;
+  std::map<Place, Content, std::less<>> refs_;
   std::uint64_t version_ = 0;
   Digest digest_;  // of each ref's own, all combined by exclusive or: no change looks at the others
 };

@@ -42,7 +42,7 @@ TEST_F(FilledIndex, ComesInPagesOfAnySize) {
     std::vector<Ref> seen;
     std::string after;
     do {
-      auto const page = index_.page(std::nullopt, after, count_max).value();
+      auto const page = index_.page({}, after, count_max).value();
       EXPECT_LE(page.entries.size(), count_max);
       for (auto const& entry : page.entries) seen.push_back(entry.ref);
       after = page.next;
@@ -52,31 +52,62 @@ TEST_F(FilledIndex, ComesInPagesOfAnySize) {
 }
 
 TEST_F(FilledIndex, HasNoNextPageWhenTheLastIsFull) {
-  EXPECT_TRUE(index_.page(std::nullopt, "", all.size()).value().next.empty());
-  EXPECT_FALSE(index_.page(std::nullopt, "", all.size() - 1).value().next.empty());
-  EXPECT_EQ(index_.page(std::nullopt, "", 0).value().entries.size(), 1U);
+  EXPECT_TRUE(index_.page({}, "", all.size()).value().next.empty());
+  EXPECT_FALSE(index_.page({}, "", all.size() - 1).value().next.empty());
+  EXPECT_EQ(index_.page({}, "", 0).value().entries.size(), 1U);
 }
 
 TEST_F(FilledIndex, GivesOneIdentityAlone) {
   std::vector<Ref> const expected(all.begin() + 1, all.begin() + 5);
-  EXPECT_EQ(refs_of(index_.page(key_of("b"), "", 100).value()), expected);
-  auto const first = index_.page(key_of("b"), "", 3).value();
-  auto const second = index_.page(key_of("b"), first.next, 3).value();
+  EXPECT_EQ(refs_of(index_.page({.only = key_of("b")}, "", 100).value()), expected);
+  auto const first = index_.page({.only = key_of("b")}, "", 3).value();
+  auto const second = index_.page({.only = key_of("b")}, first.next, 3).value();
   EXPECT_EQ(refs_of(second), std::vector<Ref>{expected[3]});
   EXPECT_TRUE(second.next.empty());
-  EXPECT_TRUE(index_.page(key_of("bb"), "", 100).value().entries.empty());
+  EXPECT_TRUE(index_.page({.only = key_of("bb")}, "", 100).value().entries.empty());
+}
+
+TEST_F(FilledIndex, GivesTheIdentitiesThatBeginAsAsked) {
+  auto const beginning = [&](std::string_view prefix, std::string after = {}) {
+    return refs_of(index_.page({.prefix = std::string(prefix)}, after, 100).value());
+  };
+  EXPECT_EQ(beginning("b"), std::vector<Ref>(all.begin() + 1, all.begin() + 6));
+  EXPECT_EQ(beginning("b/"), std::vector<Ref>{all[5]});
+  EXPECT_EQ(beginning("a/1/x"), std::vector<Ref>{all[0]});
+  EXPECT_EQ(beginning("c d/\xc3"), std::vector<Ref>{all[6]});  // half a character
+  EXPECT_EQ(beginning(""), all);
+  EXPECT_TRUE(beginning("b/c/").empty());
+  EXPECT_TRUE(beginning("z").empty());
+  auto const first = index_.page({.prefix = "b"}, "", 3).value();
+  EXPECT_EQ(beginning("b", first.next), std::vector<Ref>(all.begin() + 4, all.begin() + 6));
+  // A cursor from elsewhere leads neither before the prefix nor behind it.
+  EXPECT_EQ(beginning("b", "9/manifest/a/1/x/y"), beginning("b"));
+  EXPECT_TRUE(beginning("b", "1/0/c d/é").empty());
+  EXPECT_TRUE(index_.page({.only = key_of("b"), .prefix = "c"}, "", 9).value().entries.empty());
+}
+
+TEST_F(FilledIndex, GivesManifestsAlone) {
+  RefSelection const manifests{.name = RefName{}};
+  EXPECT_EQ(refs_of(index_.page(manifests, "", 100).value()), (std::vector<Ref>{all[0], all[1]}));
+  auto const first = index_.page(manifests, "", 1).value();
+  EXPECT_EQ(refs_of(first), std::vector<Ref>{all[0]});
+  auto const second = index_.page(manifests, first.next, 1).value();
+  EXPECT_EQ(refs_of(second), std::vector<Ref>{all[1]});
+  EXPECT_TRUE(second.next.empty());
+  EXPECT_EQ(refs_of(index_.page({.prefix = "b", .name = shard_name(0)}, "", 9).value()),
+            (std::vector<Ref>{all[4], all[5]}));
 }
 
 TEST_F(FilledIndex, GoesOnWhereTheLastOfAPageIsGone) {
-  auto const first = index_.page(std::nullopt, "", 3).value();
+  auto const first = index_.page({}, "", 3).value();
   index_.erase(all[2].key, all[2].generation, all[2].name);
-  auto const second = index_.page(std::nullopt, first.next, 100).value();
+  auto const second = index_.page({}, first.next, 100).value();
   EXPECT_EQ(refs_of(second), std::vector<Ref>(all.begin() + 3, all.end()));
 }
 
 TEST_F(FilledIndex, RefusesACursorThatNoPageHasGiven) {
   for (auto const* cursor : {"x", "/", "1/2", "1/x/b", "-1/0/b", "1/0/", "1/0/../b"}) {
-    EXPECT_EQ(kind_of(index_.page(std::nullopt, cursor, 1)), ErrorKind::invalid) << cursor;
+    EXPECT_EQ(kind_of(index_.page({}, cursor, 1)), ErrorKind::invalid) << cursor;
   }
 }
 
@@ -111,7 +142,7 @@ TEST_F(FilledIndex, HasADigestOfWhatItHoldsHoweverThatCameAbout) {
 
 TEST_F(FilledIndex, RemembersVerificationsOfTheTargetThatStands) {
   auto const verified_ms = [&] {
-    return index_.page(key_of("b"), "", 1).value().entries.at(0).verified_ms;
+    return index_.page({.only = key_of("b")}, "", 1).value().entries.at(0).verified_ms;
   };
   EXPECT_EQ(verified_ms(), std::nullopt);
   index_.set_verified(all[1], 1234);

@@ -236,9 +236,9 @@ Result<void> RefStore::remove_ref(CheckpointKey const& key, Generation generatio
   return state_->forget(key, generation, name);
 }
 
-Result<RefStore::Page> RefStore::inventory(std::optional<CheckpointKey> const& only,
-                                           std::string const& after, std::size_t count_max) const {
-  TRY(auto found, state_->index.page(only, after, count_max));
+Result<RefStore::Page> RefStore::inventory(RefSelection const& wanted, std::string const& after,
+                                           std::size_t count_max) const {
+  TRY(auto found, state_->index.page(wanted, after, count_max));
   Page page{.entries = {}, .next = std::move(found.next)};
   for (auto& entry : found.entries) {
     auto const counted = state_->count(entry.ref);

@@ -22,6 +22,7 @@
 #include "format/ref.h"
 #include "store/chunk_store.h"
 #include "store/data_folder.h"
+#include "store/ref_index.h"
 
 namespace grove {
 
@@ -75,13 +76,13 @@ class RefStore {
   Result<void> remove_ref(CheckpointKey const& key, Generation generation, RefName const& name);
 
   // The inventory in a stable order (identity, generation, name), at most `count_max` entries
-  // after the cursor `after` (an opaque string from the previous page; empty for the start), of
-  // one identity where given. `next` is empty on the last page.
+  // after the cursor `after` (an opaque string from the previous page; empty for the start). `next`
+  // is empty on the last page.
   struct Page {
     std::vector<InventoryEntry> entries;
     std::string next;
   };
-  Result<Page> inventory(std::optional<CheckpointKey> const& only, std::string const& after,
+  Result<Page> inventory(RefSelection const& wanted, std::string const& after,
                          std::size_t count_max) const;
   // Changes whenever a ref is put or removed: lets a coordinator skip reading an inventory again.
   Digest inventory_digest() const;

@@ -14,7 +14,7 @@ namespace {
 constexpr auto identity = "run1/step_100/model.safetensors";
 
 std::vector<InventoryEntry> inventory(TestStore& store) {
-  return store.refs().inventory(std::nullopt, "", 100).value().entries;
+  return store.refs().inventory({}, "", 100).value().entries;
 }
 
 std::filesystem::path path_of(TestStore& store, Ref const& ref) {
@@ -86,13 +86,13 @@ TEST(RefStore, PagesTheInventory) {
   TestStore store;
   auto const first = store.put_shard("a", 1, 0, {"x"});
   auto const second = store.put_shard("b", 1, 0, {"x"});
-  auto const page = store.refs().inventory(std::nullopt, "", 1).value();
+  auto const page = store.refs().inventory({}, "", 1).value();
   EXPECT_EQ(page.entries.at(0).ref, first);
-  auto const last = store.refs().inventory(std::nullopt, page.next, 1).value();
+  auto const last = store.refs().inventory({}, page.next, 1).value();
   EXPECT_EQ(last.entries.at(0).ref, second);
   EXPECT_TRUE(last.next.empty());
-  EXPECT_EQ(store.refs().inventory(key_of("b"), "", 9).value().entries.size(), 1U);
-  EXPECT_EQ(kind_of(store.refs().inventory(std::nullopt, "?", 1)), ErrorKind::invalid);
+  EXPECT_EQ(store.refs().inventory({.only = key_of("b")}, "", 9).value().entries.size(), 1U);
+  EXPECT_EQ(kind_of(store.refs().inventory({}, "?", 1)), ErrorKind::invalid);
 }
 
 TEST(RefStore, MovesARemovedRefToTheTrashForGood) {

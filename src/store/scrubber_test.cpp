@@ -14,7 +14,7 @@ bool go_on(ScrubReport const&) {
 }
 
 InventoryEntry entry_of(TestStore& store, Ref const& ref) {
-  auto const page = store.refs().inventory(std::nullopt, "", 100).value();
+  auto const page = store.refs().inventory({}, "", 100).value();
   for (auto const& entry : page.entries) {
     if (entry.ref == ref) return entry;
   }

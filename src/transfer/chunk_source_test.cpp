@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/test_folder.h"
+#include "format/chunk.h"
 #include "net/test_loop.h"
 
 namespace grove {
@@ -25,16 +26,20 @@ std::string varied(std::size_t size) {
   return text;
 }
 
+std::string_view text_of(std::span<std::byte const> bytes) {
+  return {reinterpret_cast<char const*>(bytes.data()), bytes.size()};
+}
+
 class ChunkSourceTest : public testing::Test {
  protected:
-  ChunkSource source_of(std::string const& content, Codec codec = Codec::raw) {
+  ChunkSource source_of(std::string const& content) {
     folder_.write("model.safetensors", content);
-    return ChunkSource(File::open_readonly(path()).value(), codec, offload_);
+    return ChunkSource(loop_.executor(), File::open_readonly(path()).value(), cache_, offload_);
   }
   std::filesystem::path path() const { return folder_ / "model.safetensors"; }
 
-  Result<std::vector<SealedChunk>> read(ChunkSource& source, std::vector<ChunkSlice> slices) {
-    std::optional<Result<std::vector<SealedChunk>>> chunks;
+  Result<std::vector<ReadChunk>> read(ChunkSource& source, std::vector<ChunkSlice> slices) {
+    std::optional<Result<std::vector<ReadChunk>>> chunks;
     loop_.run([&]() -> Awaitable<void> { chunks = co_await source.read(slices); });
     return std::move(*chunks);
   }
@@ -50,21 +55,22 @@ class ChunkSourceTest : public testing::Test {
                                               "when it is written completely"}));
   }
 
-  static void expect_chunk(SealedChunk const& chunk, std::string_view raw) {
+  static void expect_chunk(ReadChunk& chunk, std::string_view raw) {
     EXPECT_EQ(chunk.ref, (ChunkRef{sha256(raw), static_cast<std::uint32_t>(raw.size())}));
-    Buffer scratch;
-    auto const decoded = decode_chunk(chunk.encoded.span(), sha256(raw), scratch);
-    EXPECT_TRUE(decoded) << decoded.error().message;
+    EXPECT_EQ(text_of(chunk.raw()), raw);
+    seal_raw_chunk(chunk.buffer.span());  // there is room for it
+    EXPECT_TRUE(check_chunk(chunk.buffer.span()));
   }
 
   TestFolder folder_;
   TestLoop loop_;
   Offload offload_{2};
+  CacheUse cache_ = CacheUse::keep;
 };
 
-TEST_F(ChunkSourceTest, NamesAndSealsEachSliceInOrder) {
+TEST_F(ChunkSourceTest, NamesEachSliceInOrder) {
   auto source = source_of("0123456789");
-  auto const chunks = read(source, {{.offset = 4, .bytes = 6}, {.offset = 0, .bytes = 4}});
+  auto chunks = read(source, {{.offset = 4, .bytes = 6}, {.offset = 0, .bytes = 4}});
   ASSERT_TRUE(chunks) << chunks.error().message;
   ASSERT_EQ(chunks.value().size(), 2u);
   expect_chunk(chunks.value()[0], "456789");
@@ -76,30 +82,22 @@ TEST_F(ChunkSourceTest, ReadsNothingWhereNothingIsAsked) {
   EXPECT_TRUE(read(source, {}).value().empty());
 }
 
-TEST_F(ChunkSourceTest, SealsTheSmallestAndTheLargestChunk) {
+TEST_F(ChunkSourceTest, ReadsTheSmallestAndTheLargestChunk) {
   std::uint32_t const largest = limits::chunk_bytes_max;
   auto const content = varied(largest + 1);
-  for (auto const codec : {Codec::raw, Codec::zstd}) {
-    auto source = source_of(content, codec);
-    auto const chunks =
-        read(source, {{.offset = 0, .bytes = largest}, {.offset = largest, .bytes = 1}});
-    ASSERT_TRUE(chunks) << chunks.error().message;
-    expect_chunk(chunks.value()[0], content.substr(0, largest));
-    expect_chunk(chunks.value()[1], content.substr(largest));
-    EXPECT_LE(chunks.value()[0].encoded.size(), limits::encoded_chunk_bytes_max);
-    EXPECT_EQ(chunks.value()[1].encoded.size(), limits::chunk_header_bytes + 1);
-  }
+  auto source = source_of(content);
+  auto chunks = read(source, {{.offset = 0, .bytes = largest}, {.offset = largest, .bytes = 1}});
+  ASSERT_TRUE(chunks) << chunks.error().message;
+  expect_chunk(chunks.value()[0], content.substr(0, largest));
+  expect_chunk(chunks.value()[1], content.substr(largest));
 }
 
-TEST_F(ChunkSourceTest, EncodesAsItIsTold) {
-  std::string const content(100'000, 'x');
-  auto raw = source_of(content, Codec::raw);
-  auto const plain = read(raw, {{.offset = 0, .bytes = 100'000}});
-  EXPECT_EQ(plain.value()[0].encoded.size(), limits::chunk_header_bytes + content.size());
-  auto zstd = source_of(content, Codec::zstd);
-  auto const small = read(zstd, {{.offset = 0, .bytes = 100'000}});
-  EXPECT_LT(small.value()[0].encoded.size(), 1000u);
-  EXPECT_EQ(small.value()[0].ref, plain.value()[0].ref);
+TEST_F(ChunkSourceTest, SaysOfEachChunkWhichSliceItIs) {
+  auto source = source_of("0123456789");
+  auto const chunks = read(
+      source, {{.offset = 0, .bytes = 4, .values = ValueType::bf16}, {.offset = 4, .bytes = 6}});
+  EXPECT_EQ(chunks.value()[0].slice.values, ValueType::bf16);
+  EXPECT_EQ(chunks.value()[1].slice.offset, 4u);
 }
 
 TEST_F(ChunkSourceTest, NoticesThatTheFileShrank) {
@@ -137,6 +135,40 @@ TEST_F(ChunkSourceTest, HashesNoMoreThanItWasToldOfAFileThatGrows) {
   auto source = source_of("0123456789");
   std::ofstream(path(), std::ios::app) << "more";
   EXPECT_EQ(hash(source, 10).value(), sha256("0123456789"));
+}
+
+TEST_F(ChunkSourceTest, HashesNotFarAheadOfWhatIsRead) {
+  auto source = source_of("");
+  auto const ahead = limits::hash_ahead_bytes_max;
+  std::filesystem::resize_file(path(), ahead + 2);
+  std::vector<ChunkSlice> const first{{.offset = 0, .bytes = 1}};
+  std::vector<ChunkSlice> const second{{.offset = 1, .bytes = 1}};
+  bool is_hashed = false;
+  auto const hash_it = [&]() -> Awaitable<void> {
+    auto const digest = co_await source.hash_file(ahead + 2);
+    EXPECT_TRUE(digest.has_value());
+    is_hashed = true;
+  };
+  loop_.run([&]() -> Awaitable<void> {
+    loop_.tasks().spawn("hash", hash_it());
+    auto chunks = co_await source.read(first);
+    EXPECT_TRUE(chunks.has_value());
+    chunks = co_await source.read(first);  // counted by bytes, whichever they are
+    EXPECT_TRUE(chunks.has_value());
+    EXPECT_FALSE(is_hashed);
+    chunks = co_await source.read(second);
+  });
+  EXPECT_TRUE(is_hashed);
+}
+
+TEST_F(ChunkSourceTest, ReadsTheSameWhereItLeavesNothingInTheCache) {
+  cache_ = CacheUse::drop_behind;
+  auto const content = varied(3 * 4096 + 1);
+  auto source = source_of(content);
+  auto chunks = read(source, {{.offset = 1, .bytes = 3 * 4096}, {.offset = 0, .bytes = 4096}});
+  expect_chunk(chunks.value()[0], std::string_view(content).substr(1));
+  expect_chunk(chunks.value()[1], std::string_view(content).substr(0, 4096));
+  EXPECT_EQ(hash(source, content.size()).value(), sha256(content));
 }
 
 TEST_F(ChunkSourceTest, StopsHashingWhenItsTaskIsCancelled) {

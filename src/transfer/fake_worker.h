@@ -1,5 +1,6 @@
 // A worker that keeps its chunks in memory, counts what it is asked and fails as it is told; real
-// HTTP on a free port. For tests of pushes and fetches. Threads: the test's loop.
+// HTTP on a free port. For tests of pushes and fetches. It takes and gives deltas to whatever chunk
+// it holds. Threads: the test's loop.
 #pragma once
 
 #include <algorithm>
@@ -14,6 +15,8 @@
 
 #include <gtest/gtest.h>
 
+#include "format/chunk.h"
+#include "format/delta.h"
 #include "net/http_server.h"
 #include "net/test_loop.h"
 #include "transfer/worker_client.h"
@@ -38,15 +41,21 @@ class FakeWorker {
   std::function<bool()> is_busy = [] { return false; };  // then /health is `unavailable`
   std::optional<Error> put_error;                        // of every chunk
   std::set<Digest> unpullable;                           // chunks that no pull brings here
+  bool refuses_deltas = false;                           // taken and given, with a conflict
+  std::set<Digest> unsound_bases;                        // held, but no delta to them can be
   std::set<Digest> lost_at_commit;                       // chunks that are gone when a ref comes
   bool loses_again = false;                              // … whenever a ref comes
   std::function<void()> on_pull = [] {};                 // called when a pull begins
+  std::function<void()> on_put = [] {};                  // called when a chunk has come
   std::chrono::milliseconds get_delay{0};                // before a chunk goes out
 
   // What came of it.
   std::map<Digest, std::string> chunks;
-  std::vector<Digest> sent;    // chunks put by the coordinator, in their order
+  std::vector<Digest> sent;    // chunks put by the coordinator, in their order, deltas included
   std::vector<Digest> pulled;  // chunks had from another worker
+  std::vector<Digest> sent_as_deltas;
+  std::vector<Digest> pulled_as_deltas;
+  std::size_t deltas_refused_count = 0;  // when put or got
   std::vector<Digest> lists;
   std::vector<Digest> refs;  // their targets
   std::size_t syncs_count = 0;
@@ -107,6 +116,12 @@ class FakeWorker {
     CO_TRY(auto const digest, Digest::parse(request.args().at(0)));
     CO_TRY(auto body, co_await body_of(request));
     if (put_error) co_return *put_error;
+    on_put();
+    if (auto const base = request.param("base")) {
+      CO_TRY(auto const base_digest, Digest::parse(*base));
+      CO_TRY(body, rebuild(digest, base_digest, std::as_bytes(std::span(body))));
+      sent_as_deltas.push_back(digest);
+    }
     sent.push_back(digest);
     unsynced_.insert(digest);
     chunks[digest] = std::move(body);
@@ -120,8 +135,62 @@ class FakeWorker {
     --gets_at_once;
     auto const found = chunks.find(digest);
     if (found == chunks.end()) co_return fail(ErrorKind::not_found, "not here");
+    std::string body = found->second;
+    if (auto const base = request.param("base")) {
+      CO_TRY(auto const base_digest, Digest::parse(*base));
+      CO_TRY(body, delta_of(digest, base_digest));
+    }
     ++served_count;
-    co_return co_await responder.send_text(200, "application/octet-stream", found->second);
+    co_return co_await responder.send_text(200, "application/octet-stream", std::move(body));
+  }
+
+  // The encoded chunk that a delta makes.
+  Result<std::string> rebuild(Digest const& digest, Digest const& base,
+                              std::span<std::byte const> delta) {
+    Buffer base_scratch;
+    TRY(auto const base_raw, raw_of_base(base, base_scratch));
+    Buffer scratch;
+    TRY(auto const rebuilt, decode_delta(delta, base_raw, digest, scratch));
+    return string_of(encode_chunk(rebuilt.raw, rebuilt.store_as).span());
+  }
+  Result<std::string> delta_of(Digest const& digest, Digest const& base) {
+    Buffer base_scratch;
+    TRY(auto const base_raw, raw_of_base(base, base_scratch));
+    auto const& encoded = chunks.at(digest);
+    Buffer scratch;
+    TRY(auto const raw, decode_chunk(std::as_bytes(std::span(encoded)), digest, scratch));
+    TRY(auto const header, parse_chunk_header(std::as_bytes(std::span(encoded))));
+    if (raw.size() == base_raw.size()) {
+      auto const delta =
+          encode_delta(raw, base_raw, ValueType::unknown, header.codec, encoded.size());
+      if (delta) return string_of(delta->span());
+    }
+    return refused("no delta of it would be smaller");
+  }
+  Result<std::span<std::byte const>> raw_of_base(Digest const& base, Buffer& scratch) {
+    auto const found = chunks.find(base);
+    if (refuses_deltas || found == chunks.end() || unsound_bases.contains(base)) {
+      return refused("no such base");
+    }
+    return decode_chunk(std::as_bytes(std::span(found->second)), base, scratch);
+  }
+  Error refused(std::string_view why) {
+    ++deltas_refused_count;
+    return fail(ErrorKind::conflict, "{}; it goes whole", why);
+  }
+  static std::string string_of(std::span<std::byte const> bytes) {
+    return {reinterpret_cast<char const*>(bytes.data()), bytes.size()};
+  }
+
+  static Awaitable<Result<std::string>> pull_whole(WorkerClient& source, Digest digest) {
+    CO_TRY(auto const got, co_await source.get_chunk(digest));
+    co_return string_of(got.span());
+  }
+  Awaitable<Result<std::string>> pull_delta(WorkerClient& source, Digest digest, Digest base) {
+    CO_TRY(auto const delta, co_await source.get_delta(digest, base));
+    CO_TRY(auto chunk, rebuild(digest, base, delta.span()));
+    pulled_as_deltas.push_back(digest);
+    co_return chunk;
   }
 
   Answer pull(HttpRequest& request, HttpResponder& responder) {
@@ -130,15 +199,18 @@ class FakeWorker {
     CO_TRY(auto const order, parse_pull(body));
     WorkerClient source(http_, order.from, {});
     std::string lines;
-    for (auto const& digest : order.chunks) {
+    for (auto const& [digest, base] : order.chunks) {
       PullOutcome outcome{.chunk = digest, .error = {}};
       if (unpullable.contains(digest)) {
         outcome.error = fail(ErrorKind::corrupt, "bytes do not match their name");
       } else if (!chunks.contains(digest)) {
-        auto const got = co_await source.get_chunk(digest);
+        Result<std::string> got = fail(ErrorKind::conflict, "no delta was asked for");
+        if (base && chunks.contains(*base)) got = co_await pull_delta(source, digest, *base);
+        if (!got && got.error().kind == ErrorKind::conflict) {
+          got = co_await pull_whole(source, digest);
+        }
         if (got) {
-          auto const bytes = got.value().span();
-          chunks[digest].assign(reinterpret_cast<char const*>(bytes.data()), bytes.size());
+          chunks[digest] = std::move(got).value();
           pulled.push_back(digest);
           unsynced_.insert(digest);
         } else {

@@ -1,9 +1,10 @@
 #include "transfer/pull.h"
 
-#include <atomic>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -41,6 +42,11 @@ class FakeSource {
     co_await server_.stop(std::chrono::seconds(1));
   }
 
+  // Answers those who ask for a delta; else there is none.
+  std::function<Result<std::string>()> give_delta = [] {
+    return Result<std::string>(fail(ErrorKind::conflict, "no such base"));
+  };
+  std::size_t deltas_asked_count = 0;
   std::size_t at_once = 0;
   std::size_t at_once_max = 0;
 
@@ -53,6 +59,12 @@ class FakeSource {
                  // So that requests overlap where they may.
                  std::ignore = co_await sleep_for(std::chrono::milliseconds(1));
                  --at_once;
+                 if (request.param("base")) {
+                   ++deltas_asked_count;
+                   CO_TRY(auto delta, give_delta());
+                   co_return co_await responder.send_text(200, "application/octet-stream",
+                                                          std::move(delta));
+                 }
                  auto const found = chunks_.find(request.args().at(0));
                  if (found == chunks_.end()) co_return fail(ErrorKind::not_found, "not here");
                  co_return co_await responder.send_text(200, "application/octet-stream",
@@ -97,7 +109,7 @@ TEST(Pull, HandsOnEachProvenChunkAndSaysWhatFailed) {
   auto const good = source.add("good");
   auto const lying = source.add_as(sha256("promised"), "something else");
   auto const absent = sha256("absent");
-  std::vector<Digest> const asked{lying, good, absent};
+  std::vector<WantedChunk> const asked{{lying}, {good}, {absent}};
   loop.run([&]() -> Awaitable<void> {
     auto client = source.client();
     std::size_t observed = 0;
@@ -118,8 +130,8 @@ TEST(Pull, NeverHasMoreInFlightThanItMay) {
   Offload offload(2);
   FakeSource source(loop);
   Received received;
-  std::vector<Digest> asked;
-  for (int index = 0; index < 30; ++index) asked.push_back(source.add(std::to_string(index)));
+  std::vector<WantedChunk> asked;
+  for (int index = 0; index < 30; ++index) asked.push_back({source.add(std::to_string(index))});
   loop.run([&]() -> Awaitable<void> {
     auto client = source.client();
     PullOptions options;
@@ -141,7 +153,7 @@ TEST(Pull, PassesOnWhatItsSinkSays) {
   TestLoop loop;
   Offload offload(2);
   FakeSource source(loop);
-  std::vector<Digest> const asked{source.add("a")};
+  std::vector<WantedChunk> const asked{{source.add("a")}};
   loop.run([&]() -> Awaitable<void> {
     auto client = source.client();
     ChunkSink full = [](Digest const&, std::span<std::byte const>, std::span<std::byte const>) {
@@ -157,7 +169,7 @@ TEST(Pull, LeavesTheProofToASinkThatWantsIt) {
   TestLoop loop;
   Offload offload(2);
   FakeSource source(loop);
-  std::vector<Digest> const asked{source.add_as(sha256("promised"), "something else")};
+  std::vector<WantedChunk> const asked{{source.add_as(sha256("promised"), "something else")}};
   loop.run([&]() -> Awaitable<void> {
     auto client = source.client();
     PullOptions options;
@@ -183,7 +195,7 @@ TEST(Pull, StopsAtASourceThatIsNotThereWhereTold) {
   Offload offload(2);
   FakeSource source(loop);
   Received received;
-  std::vector<Digest> const asked{source.add("a"), source.add("b")};
+  std::vector<WantedChunk> const asked{{source.add("a")}, {source.add("b")}};
   loop.run([&]() -> Awaitable<void> {
     auto client = source.client();
     PullOptions options;
@@ -197,13 +209,131 @@ TEST(Pull, StopsAtASourceThatIsNotThereWhereTold) {
   EXPECT_TRUE(received.chunks().empty());
 }
 
+// A pull of chunks that all have a base.
+struct DeltaPull {
+  DeltaPull() : offload(2), source(loop), room(loop.executor(), limits::delta_room_bytes) {
+    for (int index = 0; index < 8; ++index) {
+      asked.push_back({source.add(std::to_string(index)), sha256("base")});
+    }
+    options.in_flight = 1;
+    options.buffers = &room;
+    options.delta_sink = [this](Digest const& digest, Digest const& base,
+                                Buffer delta) -> Result<void> {
+      EXPECT_EQ(base, sha256("base"));
+      std::lock_guard const lock(mutex);
+      TRY(take_delta());
+      deltas[digest] = text_of(delta.span());
+      return ok();
+    };
+  }
+
+  std::vector<PullOutcome> run() {
+    std::vector<PullOutcome> outcomes;
+    loop.run([&]() -> Awaitable<void> {
+      auto client = source.client();
+      outcomes = co_await pull_chunks(client, asked, received.sink(), offload, options);
+      co_await source.stop();
+    });
+    EXPECT_EQ(room.available(), limits::delta_room_bytes);
+    return outcomes;
+  }
+
+  TestLoop loop;
+  Offload offload;
+  FakeSource source;
+  Received received;
+  Semaphore room;
+  PullOptions options;
+  std::vector<WantedChunk> asked;
+  std::mutex mutex;
+  std::function<Result<void>()> take_delta = [] { return Result<void>(ok()); };
+  std::map<Digest, std::string> deltas;
+};
+
+std::size_t count_ok(std::vector<PullOutcome> const& outcomes) {
+  std::size_t count = 0;
+  for (auto const& outcome : outcomes) count += outcome.error ? 0 : 1;
+  return count;
+}
+
+TEST(Pull, HandsDeltasToTheSinkThatRebuilds) {
+  DeltaPull pull;
+  pull.source.give_delta = [] { return Result<std::string>("a delta"); };
+  pull.asked.back().base.reset();
+  EXPECT_EQ(count_ok(pull.run()), 8u);
+  EXPECT_EQ(pull.deltas.size(), 7u);
+  EXPECT_EQ(pull.deltas.begin()->second, "a delta");
+  EXPECT_EQ(pull.received.chunks().size(), 1u);
+}
+
+TEST(Pull, FetchesWholeWhatCannotBeADelta) {
+  DeltaPull pull;
+  std::size_t answers_count = 0;
+  // Every kind of refusal, never three in a row.
+  pull.source.give_delta = [&]() -> Result<std::string> {
+    switch (answers_count++ % 3) {
+      case 0:
+        return fail(ErrorKind::conflict, "no such base");
+      case 1:
+        return fail(ErrorKind::corrupt, "damaged");
+      default:
+        return std::string("a delta");
+    }
+  };
+  EXPECT_EQ(count_ok(pull.run()), 8u);
+  EXPECT_EQ(pull.source.deltas_asked_count, 8u);
+  EXPECT_EQ(pull.deltas.size(), 2u);
+  EXPECT_EQ(pull.received.chunks().size(), 6u);
+}
+
+TEST(Pull, AsksForNoMoreDeltasAfterThreeInVain) {
+  for (auto const kind : {ErrorKind::conflict, ErrorKind::corrupt}) {
+    DeltaPull refused;
+    refused.source.give_delta = [&] { return Result<std::string>(fail(kind, "no")); };
+    EXPECT_EQ(count_ok(refused.run()), 8u);
+    EXPECT_EQ(refused.source.deltas_asked_count, limits::delta_refusals_max);
+    EXPECT_EQ(refused.received.chunks().size(), 8u);
+
+    DeltaPull useless;
+    useless.source.give_delta = [] { return Result<std::string>("to another base"); };
+    useless.take_delta = [&] { return Result<void>(fail(kind, "no")); };
+    EXPECT_EQ(count_ok(useless.run()), 8u);
+    EXPECT_EQ(useless.source.deltas_asked_count, limits::delta_refusals_max);
+    EXPECT_EQ(useless.received.chunks().size(), 8u);
+  }
+}
+
+TEST(Pull, DoesNotTakeAFullDiskForABadDelta) {
+  DeltaPull pull;
+  pull.source.give_delta = [] { return Result<std::string>("a delta"); };
+  pull.take_delta = [] { return Result<void>(fail(ErrorKind::exhausted, "disk full")); };
+  auto const outcomes = pull.run();
+  EXPECT_EQ(outcomes.front().error, (Error{ErrorKind::exhausted, "disk full"}));
+  EXPECT_TRUE(pull.received.chunks().empty());
+}
+
+TEST(Pull, AsksForNoDeltaWhereNobodyCanRebuildIt) {
+  DeltaPull pull;
+  pull.options.delta_sink = {};
+  EXPECT_EQ(count_ok(pull.run()), 8u);
+  EXPECT_EQ(pull.source.deltas_asked_count, 0u);
+}
+
+TEST(Pull, HoldsNoMoreDeltasAtOnceThanThereIsRoomFor) {
+  DeltaPull pull;
+  pull.source.give_delta = [] { return Result<std::string>("a delta"); };
+  pull.options.in_flight = 4;
+  EXPECT_EQ(count_ok(pull.run()), 8u);
+  EXPECT_EQ(pull.source.at_once_max, 1u);
+}
+
 TEST(Pull, UnwindsWhenItsTaskIsCancelled) {
   TestLoop loop;
   Offload offload(2);
   FakeSource source(loop);
   Received received;
-  std::vector<Digest> asked;
-  for (int index = 0; index < 30; ++index) asked.push_back(source.add(std::to_string(index)));
+  std::vector<WantedChunk> asked;
+  for (int index = 0; index < 30; ++index) asked.push_back({source.add(std::to_string(index))});
   std::size_t cancelled_count = 0;
   loop.run([&]() -> Awaitable<void> {
     TaskGroup group(loop.executor());

@@ -33,25 +33,19 @@ Awaitable<Result<void>> with_retries(std::function<Awaitable<Result<void>>()> at
   }
 }
 
-ShardPush::ShardPush(asio::any_io_executor executor, ChunkSource& source,
+ShardPush::ShardPush(asio::any_io_executor executor, ChunkSource& source, ChunkSender& sender,
                      std::vector<ChunkSlice> slices, std::vector<WorkerClient> copies,
                      Semaphore& buffers, PushEvents events, CommitCopy commit)
     : source_(source),
+      sender_(sender),
       slices_(std::move(slices)),
+      windows_(cut_windows(slices_)),
       copies_(std::move(copies)),
       progress_(copies_.size()),
       buffers_(buffers),
       events_(std::move(events)),
       commit_(std::move(commit)),
       changed_(executor) {
-  for (std::size_t index = 0; index < slices_.size(); ++index) {
-    auto const bytes = slices_[index].bytes;
-    if (windows_.empty() || windows_.back().bytes + bytes > limits::window_bytes_max) {
-      windows_.push_back({.first = index, .last = index, .bytes = 0});
-    }
-    windows_.back().last = index + 1;
-    windows_.back().bytes += bytes;
-  }
   chunks_.reserve(slices_.size());
 }
 
@@ -60,6 +54,7 @@ Awaitable<Result<void>> ShardPush::run_copy(std::size_t copy) {
   auto result = co_await with_retries(
       [this, copy]() -> Awaitable<Result<void>> {
         auto outcome = co_await attempt(copy);
+        ahead_.reset();
         // A copy that is not at work must not be waited for.
         if (outcome.has_error()) progress_[copy].phase = CopyPhase::waiting;
         changed_.notify_all();
@@ -86,12 +81,13 @@ Awaitable<Result<void>> ShardPush::attempt(std::size_t self) {
       if (stopped) co_return cancelled();
       continue;
     }
-    auto const window = windows_[progress_[self].windows_acked];
+    auto const index = progress_[self].windows_acked;
+    auto const& window = windows_[index];
     if (unsynced_bytes + window.bytes > limits::sync_bytes_max) {
       CO_TRY(co_await sync(self));
       unsynced_bytes = 0;
     }
-    CO_TRY(co_await move_window(self, source, window));
+    CO_TRY(co_await move_window(self, source, index));
     unsynced_bytes += window.bytes;
     ++progress_[self].windows_acked;
     changed_.notify_all();
@@ -109,31 +105,66 @@ Awaitable<Result<void>> ShardPush::attempt(std::size_t self) {
                  worker.address().endpoint.text(), lacking.size());
 }
 
-Awaitable<Result<void>> ShardPush::move_window(std::size_t self, WindowSource from, Window window) {
+Awaitable<Result<void>> ShardPush::move_window(std::size_t self, WindowSource from,
+                                               std::size_t index) {
   if (from.action == WindowAction::pull) {
-    co_return co_await pull_window(self, from.pull_from, window);
+    co_return co_await pull_window(self, from.pull_from, windows_[index]);
   }
-  co_return co_await push_window(self, window);
+  co_return co_await push_window(self, index);
 }
 
-Awaitable<Result<void>> ShardPush::push_window(std::size_t self, Window window) {
-  if (window.last <= chunks_.size()) {  // read before: only what is lacking is read again
+Awaitable<Result<void>> ShardPush::push_window(std::size_t self, std::size_t index) {
+  auto const& window = windows_[index];
+  if (!is_ahead(index) && is_known(window)) {  // only what is lacking is read again
     auto const digests = digests_of(window);
     CO_TRY(auto missing, co_await copies_[self].missing(digests));
     if (missing.empty()) co_return ok();
     co_return co_await push_missing(self, std::move(missing));
   }
-  CO_TRY(auto permit, co_await buffers_.acquire(window.bytes));
-  CO_TRY(auto chunks, co_await read_window(window));
-  auto const digests = digests_of(window);
-  CO_TRY(auto const missing, co_await copies_[self].missing(digests));
-  co_return co_await send(self, chunks, missing);
+  CO_TRY(auto read, co_await take_window(index));
+  auto asked = digests_of(window);
+  for (auto const& wanted : wanted_of(window)) {
+    if (wanted.base) asked.push_back(*wanted.base);
+  }
+  CO_TRY(auto const lacking, co_await copies_[self].missing(asked));
+  Result<void> sent = ok();
+  auto const send_all = [&]() -> Awaitable<void> {
+    sent = co_await send(self, read.chunks, lacking);
+  };
+  std::vector<Awaitable<void>> both;
+  both.push_back(send_all());
+  both.push_back(read_ahead(index + 1));
+  co_await run_all(std::move(both));
+  co_return sent;
+}
+
+Awaitable<Result<ShardPush::ReadWindow>> ShardPush::take_window(std::size_t index) {
+  if (is_ahead(index)) {
+    auto read = std::move(ahead_->read);
+    ahead_.reset();
+    co_return read;
+  }
+  ReadWindow read;
+  CO_TRY(read.room, co_await buffers_.acquire(windows_[index].bytes));
+  CO_TRY(read.chunks, co_await read_window(windows_[index]));
+  co_return read;
+}
+
+// Takes no room that others wait for. An error is met again by whoever needs the window.
+Awaitable<void> ShardPush::read_ahead(std::size_t index) {
+  if (index == windows_.size() || is_known(windows_[index])) co_return;
+  auto room = buffers_.try_acquire(windows_[index].bytes);
+  if (!room) co_return;
+  auto chunks = co_await read_window(windows_[index]);
+  if (chunks.has_error()) co_return;
+  ahead_ = Ahead{.window_index = index,
+                 .read = {.room = std::move(*room), .chunks = std::move(chunks).value()}};
 }
 
 Awaitable<Result<void>> ShardPush::pull_window(std::size_t self, std::size_t from, Window window) {
-  auto const digests = digests_of(window);
+  auto const wanted = wanted_of(window);
   auto const address = copies_[from].address();
-  auto const outcomes = co_await copies_[self].pull(address, digests);
+  auto const outcomes = co_await copies_[self].pull(address, wanted);
   std::vector<Digest> lacking;
   for (auto const& outcome : outcomes) {
     if (outcome.error) lacking.push_back(outcome.chunk);
@@ -151,25 +182,34 @@ Awaitable<Result<void>> ShardPush::push_missing(std::size_t self, std::vector<Di
     Window const one{.first = index, .last = index + 1, .bytes = slices_[index].bytes};
     CO_TRY(auto permit, co_await buffers_.acquire(one.bytes));
     CO_TRY(auto chunks, co_await read_window(one));
-    std::vector<Digest> const digest{chunks_[index].digest};
-    CO_TRY(co_await send(self, chunks, digest));
+    std::vector<Digest> lacking{chunks_[index].digest};
+    // Whether it holds the base was not asked.
+    if (auto const base = sender_.base_of(slices_[index])) lacking.push_back(base->digest);
+    CO_TRY(co_await send(self, chunks, lacking));
   }
   co_return ok();
 }
 
-Awaitable<Result<void>> ShardPush::send(std::size_t self, std::vector<SealedChunk> const& chunks,
-                                        std::vector<Digest> const& wanted) {
-  std::unordered_set<Digest> left(wanted.begin(), wanted.end());
-  std::vector<SealedChunk const*> queue;
-  for (auto const& chunk : chunks) {
-    if (left.erase(chunk.ref.digest) > 0) queue.push_back(&chunk);
+Awaitable<Result<void>> ShardPush::send(std::size_t self, std::vector<ReadChunk>& chunks,
+                                        std::vector<Digest> const& lacking) {
+  std::unordered_set<Digest> const lacks(lacking.begin(), lacking.end());
+  std::unordered_set<Digest> queued;
+  std::vector<ReadChunk*> queue;
+  for (auto& chunk : chunks) {
+    if (lacks.contains(chunk.ref.digest) && queued.insert(chunk.ref.digest).second) {
+      queue.push_back(&chunk);
+    } else {
+      sender_.note_present(chunk.ref.raw_bytes);
+    }
   }
   std::size_t next = 0;
   Result<void> outcome = ok();
   auto const lane = [&]() -> Awaitable<void> {
     while (next < queue.size() && outcome.has_value()) {
-      auto const* chunk = queue[next++];
-      auto sent = co_await copies_[self].put_chunk(chunk->ref.digest, chunk->encoded.span());
+      auto* chunk = queue[next++];
+      auto base = sender_.base_of(chunk->slice);
+      if (base && lacks.contains(base->digest)) base.reset();
+      auto sent = co_await sender_.send(copies_[self], *chunk, base);
       if (sent.has_error() && outcome.has_value()) outcome = std::move(sent);
     }
   };
@@ -181,7 +221,7 @@ Awaitable<Result<void>> ShardPush::send(std::size_t self, std::vector<SealedChun
   co_return outcome;
 }
 
-Awaitable<Result<std::vector<SealedChunk>>> ShardPush::read_window(Window window) {
+Awaitable<Result<std::vector<ReadChunk>>> ShardPush::read_window(Window window) {
   std::span<ChunkSlice const> const slices(slices_);
   auto chunks = co_await source_.read(slices.subspan(window.first, window.last - window.first));
   if (chunks.has_value()) {
@@ -193,7 +233,7 @@ Awaitable<Result<std::vector<SealedChunk>>> ShardPush::read_window(Window window
   co_return chunks;
 }
 
-Result<void> ShardPush::record(std::size_t first, std::vector<SealedChunk> const& chunks) {
+Result<void> ShardPush::record(std::size_t first, std::vector<ReadChunk> const& chunks) {
   for (std::size_t i = 0; i < chunks.size(); ++i) {
     auto const index = first + i;
     if (index < chunks_.size()) {
@@ -218,7 +258,7 @@ void ShardPush::finish_list() {
 Awaitable<Result<void>> ShardPush::complete_list() {
   if (windows_.empty()) finish_list();
   for (auto const& window : windows_) {
-    if (window.last <= chunks_.size()) continue;
+    if (is_known(window)) continue;
     CO_TRY(auto permit, co_await buffers_.acquire(window.bytes));
     CO_TRY(co_await read_window(window));
   }
@@ -233,6 +273,21 @@ Awaitable<Result<void>> ShardPush::sync(std::size_t self) {
   }
   if (bytes > 0) events_.durable(bytes);
   co_return ok();
+}
+
+// Each once, with the base that it may be a change of.
+std::vector<WantedChunk> ShardPush::wanted_of(Window window) const {
+  std::vector<WantedChunk> wanted;
+  std::unordered_set<Digest> seen;
+  for (std::size_t index = window.first; index < window.last; ++index) {
+    auto const& digest = chunks_[index].digest;
+    if (!seen.insert(digest).second) continue;
+    auto const base = sender_.base_of(slices_[index]);
+    bool const is_change = base && base->digest != digest;
+    wanted.push_back(
+        {.digest = digest, .base = is_change ? std::optional(base->digest) : std::nullopt});
+  }
+  return wanted;
 }
 
 std::vector<Digest> ShardPush::digests_of(Window window) const {

@@ -2,9 +2,11 @@
 // the other copies pull what one of them has (plan/window_source.h decides), and what a pull cannot
 // get is sent from the file. The only retry loop for stores: one try and six retries per copy.
 //
-// A window's chunks are in memory only while it is sent. Other copies learn of a window as soon as
-// it is acknowledged; durability is asked for every sync_bytes_max and at the end.
-// Not here: what a copy means and when it becomes visible (the job's commit), lines for people.
+// A window's chunks are in memory only while it is sent; the next one is read beside that, where
+// there is room. Other copies learn of a window as soon as it is acknowledged; durability is asked
+// for every sync_bytes_max and at the end.
+// Not here: how a chunk is encoded (transfer/chunk_sender.h), what a copy means and when it becomes
+// visible (the job's commit), lines for people.
 // Threads: the job's executor. All tasks of one ShardPush must have ended before it does.
 #pragma once
 
@@ -24,6 +26,8 @@
 #include "net/task_group.h"
 #include "plan/shards.h"
 #include "plan/window_source.h"
+#include "plan/windows.h"
+#include "transfer/chunk_sender.h"
 #include "transfer/chunk_source.h"
 #include "transfer/worker_client.h"
 
@@ -60,10 +64,11 @@ Awaitable<Result<void>> with_retries(
 
 class ShardPush {
  public:
-  // `source` and `buffers` must outlive the push. `slices` lie one behind the other in the file.
-  ShardPush(asio::any_io_executor executor, ChunkSource& source, std::vector<ChunkSlice> slices,
-            std::vector<WorkerClient> copies, Semaphore& buffers, PushEvents events,
-            CommitCopy commit);
+  // `source`, `sender` and `buffers` must outlive the push. `slices` lie one behind the other in
+  // the file.
+  ShardPush(asio::any_io_executor executor, ChunkSource& source, ChunkSender& sender,
+            std::vector<ChunkSlice> slices, std::vector<WorkerClient> copies, Semaphore& buffers,
+            PushEvents events, CommitCopy commit);
 
   // Brings the copy to its worker, with retries; returns when it is durable and committed, or has
   // failed for good. Run one task per copy, side by side.
@@ -89,25 +94,31 @@ class ShardPush {
   std::function<void(Digest list)> on_list_known;
 
  private:
-  struct Window {
-    std::size_t first = 0;  // chunk indexes, half-open
-    std::size_t last = 0;
-    std::uint64_t bytes = 0;
+  struct ReadWindow {
+    Semaphore::Permit room;
+    std::vector<ReadChunk> chunks;
   };
 
   Awaitable<Result<void>> attempt(std::size_t self);
-  Awaitable<Result<void>> move_window(std::size_t self, WindowSource from, Window window);
-  Awaitable<Result<void>> push_window(std::size_t self, Window window);
+  Awaitable<Result<void>> move_window(std::size_t self, WindowSource from, std::size_t index);
+  Awaitable<Result<void>> push_window(std::size_t self, std::size_t index);
   Awaitable<Result<void>> pull_window(std::size_t self, std::size_t from, Window window);
-  Awaitable<Result<void>> send(std::size_t self, std::vector<SealedChunk> const& chunks,
-                               std::vector<Digest> const& wanted);
-  Awaitable<Result<std::vector<SealedChunk>>> read_window(Window window);
+  // `lacking`: of these chunks and their bases, what the worker said it has not.
+  Awaitable<Result<void>> send(std::size_t self, std::vector<ReadChunk>& chunks,
+                               std::vector<Digest> const& lacking);
+  Awaitable<Result<ReadWindow>> take_window(std::size_t index);
+  Awaitable<void> read_ahead(std::size_t index);
+  Awaitable<Result<std::vector<ReadChunk>>> read_window(Window window);
   Awaitable<Result<void>> sync(std::size_t self);
-  Result<void> record(std::size_t first, std::vector<SealedChunk> const& chunks);
+  Result<void> record(std::size_t first, std::vector<ReadChunk> const& chunks);
   void finish_list();
+  bool is_ahead(std::size_t index) const { return ahead_ && ahead_->window_index == index; }
+  bool is_known(Window window) const { return window.last <= chunks_.size(); }
   std::vector<Digest> digests_of(Window window) const;
+  std::vector<WantedChunk> wanted_of(Window window) const;
 
   ChunkSource& source_;
+  ChunkSender& sender_;
   std::vector<ChunkSlice> slices_;
   std::vector<Window> windows_;
   std::vector<WorkerClient> copies_;
@@ -117,6 +128,11 @@ class ShardPush {
   CommitCopy commit_;
   Signal changed_;
   std::vector<ChunkRef> chunks_;  // known so far: windows are first read in order
+  struct Ahead {
+    std::size_t window_index = 0;
+    ReadWindow read;
+  };
+  std::optional<Ahead> ahead_;
   std::optional<Error> source_error_;
   std::optional<ShardList> list_;
   Digest list_digest_;

@@ -51,7 +51,10 @@ class PushTest : public testing::Test {
     folder_.write("model.safetensors", content);
     open();
   }
-  void open() { source_.emplace(File::open_readonly(path()).value(), Codec::raw, offload_); }
+  void open() {
+    source_.emplace(loop_.executor(), File::open_readonly(path()).value(), CacheUse::keep,
+                    offload_);
+  }
   std::filesystem::path path() const { return folder_ / "model.safetensors"; }
 
   void prepare_push() {
@@ -75,8 +78,9 @@ class PushTest : public testing::Test {
     for (auto const& client : clients) endpoints_.push_back(client.address().endpoint);
     auto const locate = [this](std::size_t copy) { return endpoints_[copy]; };
     errors_.resize(clients.size());
-    push_ = std::make_unique<ShardPush>(loop_.executor(), *source_, slices_, std::move(clients),
-                                        buffers_, PushEvents{on_retry, on_durable, locate}, commit);
+    push_ = std::make_unique<ShardPush>(loop_.executor(), *source_, sender_, slices_,
+                                        std::move(clients), buffers_,
+                                        PushEvents{on_retry, on_durable, locate}, commit);
     push_->on_list_known = [this](Digest list) { lists_known_.push_back(list); };
   }
 
@@ -111,6 +115,7 @@ class PushTest : public testing::Test {
       for (auto const& worker : workers_) co_await worker->stop();
     });
     EXPECT_EQ(buffers_.available(), limits::job_buffers_bytes_max);
+    EXPECT_EQ(encodings_.available(), limits::encoding_bytes_max);
   }
 
   void expect_whole(FakeWorker const& worker) const {
@@ -139,6 +144,8 @@ class PushTest : public testing::Test {
   HttpClient http_{loop_.executor()};
   Offload offload_{2};
   Semaphore buffers_{loop_.executor(), limits::job_buffers_bytes_max};
+  Semaphore encodings_{loop_.executor(), limits::encoding_bytes_max};
+  ChunkSender sender_{offload_, encodings_, {.compression = Switch::off}};
   std::vector<std::unique_ptr<FakeWorker>> workers_;
   std::vector<ChunkSlice> slices_;
   std::vector<Digest> digests_;
@@ -153,7 +160,7 @@ class PushTest : public testing::Test {
 };
 
 TEST_F(PushTest, SendsThePrimaryEachChunkOnceAndLetsTheReplicaPull) {
-  write_chunks(5, limits::chunk_bytes_max);  // two windows
+  write_chunks(5, limits::chunk_bytes_max);  // three windows
   start_workers(2);
   prepare_push();
   run();
@@ -166,6 +173,43 @@ TEST_F(PushTest, SendsThePrimaryEachChunkOnceAndLetsTheReplicaPull) {
   expect_whole(replica());
   EXPECT_TRUE(retries_.empty());
   EXPECT_EQ(durable_bytes(), 5 * limits::chunk_bytes_max) << "counted once, not for each copy";
+}
+
+TEST_F(PushTest, ReadsOneWindowAheadWhereThereIsRoom) {
+  write_chunks(5, limits::chunk_bytes_max);
+  start_workers(1);
+  std::uint64_t least_room = limits::job_buffers_bytes_max;
+  auto const look = [&] { least_room = std::min(least_room, buffers_.available()); };
+  primary().on_put = look;
+  prepare_push();
+  run();
+  expect_no_errors();
+  EXPECT_EQ(least_room, limits::job_buffers_bytes_max - 3 * limits::chunk_bytes_max)
+      << "two chunks are sent, the third is read";
+  expect_whole(primary());
+}
+
+TEST_F(PushTest, ReadsNothingAheadWhereOthersNeedTheRoom) {
+  write_chunks(5, limits::chunk_bytes_max);
+  start_workers(1);
+  prepare_push();
+  run([this]() -> Awaitable<void> {
+    auto const others =
+        co_await buffers_.acquire(limits::job_buffers_bytes_max - limits::window_bytes_max);
+    co_await run_copy(0);
+  });
+  expect_no_errors();
+  expect_whole(primary());
+}
+
+TEST_F(PushTest, CountsWhatItSentAndWhatWasThere) {
+  write_chunks(4);
+  start_workers(2);
+  primary().chunks = {{digests_[0], "kept"}};
+  prepare_push();
+  run();
+  EXPECT_EQ(sender_.totals().sent_bytes, 3 * (small + limits::chunk_header_bytes));
+  EXPECT_EQ(sender_.totals().present_bytes, small);
 }
 
 TEST_F(PushTest, MakesTheShardsListOfWhatItRead) {

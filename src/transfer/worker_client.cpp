@@ -34,7 +34,7 @@ Result<HttpReply> checked(Endpoint const& endpoint, Result<HttpReply> reply) {
 
 // The query of a call that changes something: whose lease it renews, whom it is meant for.
 std::string with_query(std::string target, WorkerAddress const& address, std::string const& job) {
-  char separator = '?';
+  char separator = target.find('?') == std::string::npos ? '?' : '&';
   auto const add = [&](std::string_view name, std::string const& value) {
     if (value.empty()) return;
     target += separator;
@@ -46,6 +46,14 @@ std::string with_query(std::string target, WorkerAddress const& address, std::st
   add("job", job);
   add("worker", address.id);
   return target;
+}
+
+std::string chunk_target(Digest const& digest) {
+  return "/chunks/" + digest.hex();
+}
+
+std::string delta_target(Digest const& digest, Digest const& base) {
+  return chunk_target(digest) + "?base=" + base.hex();
 }
 
 std::string ref_target(Ref const& ref) {
@@ -89,10 +97,10 @@ class OutcomeLines {
     return ok();
   }
   // Those asked for, in order; what has no outcome gets `error`.
-  std::vector<PullOutcome> outcomes(std::span<Digest const> digests, Error const& error) const {
+  std::vector<PullOutcome> outcomes(std::span<WantedChunk const> wanted, Error const& error) const {
     std::vector<PullOutcome> outcomes;
-    outcomes.reserve(digests.size());
-    for (Digest const& digest : digests) {
+    outcomes.reserve(wanted.size());
+    for (auto const& [digest, base] : wanted) {
       auto const known = known_.find(digest);
       outcomes.push_back({.chunk = digest, .error = known == known_.end() ? error : known->second});
     }
@@ -164,14 +172,33 @@ Awaitable<Result<std::vector<Digest>>> WorkerClient::missing(std::span<Digest co
 }
 
 Awaitable<Result<void>> WorkerClient::put_chunk(Digest digest, std::span<std::byte const> encoded) {
-  auto call = bytes_call(with_query("/chunks/" + digest.hex(), address_, job_), encoded);
+  co_return co_await put_encoded(chunk_target(digest), encoded);
+}
+
+Awaitable<Result<void>> WorkerClient::put_delta(Digest digest, Digest base,
+                                                std::span<std::byte const> encoded) {
+  co_return co_await put_encoded(delta_target(digest, base), encoded);
+}
+
+Awaitable<Result<Buffer>> WorkerClient::get_chunk(Digest digest) {
+  co_return co_await get_encoded(chunk_target(digest));
+}
+
+Awaitable<Result<Buffer>> WorkerClient::get_delta(Digest digest, Digest base) {
+  co_return co_await get_encoded(delta_target(digest, base));
+}
+
+Awaitable<Result<void>> WorkerClient::put_encoded(std::string target,
+                                                  std::span<std::byte const> encoded) {
+  auto call = bytes_call(with_query(std::move(target), address_, job_), encoded);
   CO_TRY(checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call))));
   co_return ok();
 }
 
-Awaitable<Result<Buffer>> WorkerClient::get_chunk(Digest digest) {
+Awaitable<Result<Buffer>> WorkerClient::get_encoded(std::string target) {
   HttpCall call;
-  call.target = "/chunks/" + digest.hex();
+  call.target = std::move(target);
+  // A delta may take as much as a chunk.
   call.reply_bytes_max = limits::encoded_chunk_bytes_max;
   auto reply = checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call)));
   if (!reply) co_return reply.error();
@@ -179,12 +206,12 @@ Awaitable<Result<Buffer>> WorkerClient::get_chunk(Digest digest) {
 }
 
 Awaitable<std::vector<PullOutcome>> WorkerClient::pull(WorkerAddress from,
-                                                       std::span<Digest const> digests) {
+                                                       std::span<WantedChunk const> wanted) {
   std::vector<PullOutcome> outcomes;
-  outcomes.reserve(digests.size());
-  while (!digests.empty()) {
-    auto const batch = digests.first(std::min(digests.size(), limits::digests_per_call_max));
-    digests = digests.subspan(batch.size());
+  outcomes.reserve(wanted.size());
+  while (!wanted.empty()) {
+    auto const batch = wanted.first(std::min(wanted.size(), limits::digests_per_call_max));
+    wanted = wanted.subspan(batch.size());
     auto const body = serialize_pull(from, batch);
     auto call = json_call(http::verb::post, with_query("/pull", address_, job_), body);
     OutcomeLines lines;
@@ -296,10 +323,8 @@ Awaitable<Result<std::vector<Digest>>> WorkerClient::put_ref(Ref ref) {
 Awaitable<Result<void>> WorkerClient::delete_ref(Ref ref, std::string coordinator,
                                                  std::vector<WorkerAddress> witnesses) {
   auto const body = serialize_witnesses(witnesses);
-  auto target = with_query(ref_target(ref), address_, job_);
-  target += target.find('?') == std::string::npos ? '?' : '&';
-  target += "coordinator=" + percent_encode(coordinator);
-  auto call = json_call(http::verb::delete_, std::move(target), body);
+  auto target = ref_target(ref) + "?coordinator=" + percent_encode(coordinator);
+  auto call = json_call(http::verb::delete_, with_query(std::move(target), address_, job_), body);
   call.idle_timeout = limits::commit_timeout;
   auto const reply =
       checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call)));
@@ -314,11 +339,9 @@ Awaitable<Result<ScrubSummary>> WorkerClient::scrub(
     std::optional<std::chrono::milliseconds> unverified_for) {
   HttpCall call;
   call.method = http::verb::post;
-  call.target = with_query("/scrub", address_, {});
-  if (unverified_for) {
-    call.target += call.target.find('?') == std::string::npos ? '?' : '&';
-    call.target += fmt::format("unverified_for_ms={}", unverified_for->count());
-  }
+  std::string target = "/scrub";
+  if (unverified_for) target += fmt::format("?unverified_for_ms={}", unverified_for->count());
+  call.target = with_query(std::move(target), address_, {});
   call.reply_bytes_max = inventory_page_bytes_max;
   auto const reply =
       checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call)));
@@ -344,22 +367,29 @@ Awaitable<Result<void>> WorkerClient::put_expected(std::span<std::byte const> js
 Awaitable<Result<InventoryPage>> WorkerClient::inventory(std::optional<CheckpointKey> only) {
   std::string query;
   if (only) query = "&identity=" + percent_encode(only->identity());
-  co_return co_await all_pages(std::move(query));
+  co_return co_await all_pages(std::move(query), Paging());
+}
+
+Awaitable<Result<InventoryPage>> WorkerClient::manifests_under(std::string prefix) {
+  auto query = "&name=manifest&prefix=" + percent_encode(prefix);
+  Paging const paging{.refs_count_max = limits::manifests_listed_max,
+                      .patience = limits::idle_timeout};
+  co_return co_await all_pages(std::move(query), paging);
 }
 
 Awaitable<Result<InventoryPage>> WorkerClient::proven_inventory(CheckpointKey only) {
   auto query = "&verify=true&identity=" + percent_encode(only.identity());
-  co_return co_await all_pages(std::move(query));
+  co_return co_await all_pages(std::move(query), Paging());
 }
 
-Awaitable<Result<InventoryPage>> WorkerClient::all_pages(std::string query) {
+Awaitable<Result<InventoryPage>> WorkerClient::all_pages(std::string query, Paging paging) {
   InventoryPage all;
   std::string after;
   do {
     HttpCall call;
     call.target = "/refs?after=" + percent_encode(after) + query;
     call.reply_bytes_max = inventory_page_bytes_max;
-    call.idle_timeout = limits::commit_timeout;
+    call.idle_timeout = paging.patience;
     auto const reply =
         checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call)));
     if (!reply) co_return reply.error();
@@ -376,7 +406,7 @@ Awaitable<Result<InventoryPage>> WorkerClient::all_pages(std::string query) {
     std::move(page.value().tombstones.begin(), page.value().tombstones.end(),
               std::back_inserter(all.tombstones));
     after = page.value().next;
-  } while (!after.empty());
+  } while (!after.empty() && all.refs.size() < paging.refs_count_max);
   co_return all;
 }
 

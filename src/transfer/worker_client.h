@@ -42,9 +42,16 @@ class WorkerClient {
   Awaitable<Result<void>> put_chunk(Digest digest, std::span<std::byte const> encoded);
   // The encoded chunk as it came: decode_chunk proves it.
   Awaitable<Result<Buffer>> get_chunk(Digest digest);
-  // One outcome per chunk, in any order. When the call itself breaks, the chunks without an
-  // outcome get that error.
-  Awaitable<std::vector<PullOutcome>> pull(WorkerAddress from, std::span<Digest const> digests);
+  // The same as a difference to `base` (format/delta.h), of which the worker makes the whole chunk.
+  // Fails: conflict (it cannot be, for this base or now: send the chunk whole), or as put_chunk().
+  Awaitable<Result<void>> put_delta(Digest digest, Digest base, std::span<std::byte const> encoded);
+  // The chunk as a difference to `base`, as it came: decode_delta proves it.
+  // Fails: conflict (ask for the chunk whole), or as get_chunk().
+  Awaitable<Result<Buffer>> get_delta(Digest digest, Digest base);
+  // One outcome per chunk, in the order given. When the call itself breaks, the chunks without an
+  // outcome get that error. A chunk with a base comes as a delta where both workers can; whether it
+  // did is not told.
+  Awaitable<std::vector<PullOutcome>> pull(WorkerAddress from, std::span<WantedChunk const> wanted);
   Awaitable<Result<void>> sync();
   Awaitable<Result<void>> put_list(Digest digest, std::span<std::byte const> bytes);
   Awaitable<Result<void>> put_manifest(Digest digest, std::span<std::byte const> bytes);
@@ -64,11 +71,20 @@ class WorkerClient {
   Awaitable<Result<void>> put_expected(std::span<std::byte const> json);
   // All pages; of one identity where given.
   Awaitable<Result<InventoryPage>> inventory(std::optional<CheckpointKey> only);
-  // The same, after the worker has read all chunks of these refs from its disk.
+  // The refs to manifests, of identities that begin with `prefix`: which generations of them are
+  // complete. Cut off after limits::manifests_listed_max.
+  Awaitable<Result<InventoryPage>> manifests_under(std::string prefix);
+  // All pages, after the worker has read all chunks of these refs from its disk.
   Awaitable<Result<InventoryPage>> proven_inventory(CheckpointKey only);
 
  private:
-  Awaitable<Result<InventoryPage>> all_pages(std::string query);
+  struct Paging {
+    std::size_t refs_count_max = SIZE_MAX;
+    std::chrono::milliseconds patience = limits::commit_timeout;  // with each page
+  };
+  Awaitable<Result<InventoryPage>> all_pages(std::string query, Paging paging);
+  Awaitable<Result<void>> put_encoded(std::string target, std::span<std::byte const> encoded);
+  Awaitable<Result<Buffer>> get_encoded(std::string target);
   Awaitable<Result<Buffer>> get_object(std::string target, Digest digest, std::uint64_t bytes_max);
 
   HttpClient& http_;

@@ -112,13 +112,48 @@ TEST(WorkerClient, PassesOnWhatAWorkerSays) {
     expect_error(put, ErrorKind::exhausted, "disk full");
     auto const health = co_await client.health();
     expect_error(health, ErrorKind::exhausted, "disk full");
-    std::vector<Digest> const asked{sha256("a"), sha256("b")};
+    std::vector<WantedChunk> const asked{{sha256("a")}, {sha256("b")}};
     WorkerAddress const from{.rank = Rank{2}, .id = {}, .endpoint = {}};
     auto const outcomes = co_await client.pull(from, asked);
     EXPECT_EQ(outcomes.size(), 2u);
     EXPECT_EQ(outcomes.back().error->kind, ErrorKind::exhausted);
     co_await worker.stop();
   });
+}
+
+TEST(WorkerClient, NamesTheBaseOfADelta) {
+  TestLoop loop;
+  std::vector<std::string> seen;
+  HttpRouter router;
+  for (auto const method : {http::verb::get, http::verb::put}) {
+    router.add(method, "/chunks/{}",
+               [&](HttpRequest& request, HttpResponder& responder) -> Awaitable<Result<void>> {
+                 seen.push_back(request.args().at(0));
+                 for (auto const* name : {"base", "job", "worker"}) {
+                   seen.push_back(request.param(name).value_or("none"));
+                 }
+                 co_return co_await responder.send_text(
+                     409, "application/json", R"({"detail":"go whole","kind":"conflict"})");
+               });
+  }
+  HttpServer server(loop.executor(), std::move(router), HttpServerOptions{});
+  ASSERT_TRUE(server.start());
+  HttpClient http(loop.executor());
+  loop.run([&]() -> Awaitable<void> {
+    Endpoint const endpoint{.host = "127.0.0.1", .port = server.port(), .name = "pi4-1"};
+    WorkerAddress const address{.rank = Rank{1}, .id = std::string(right_id), .endpoint = endpoint};
+    WorkerClient client(http, address, "job 1");
+    auto const put = co_await client.put_delta(sha256("a"), sha256("b"), {});
+    expect_error(put, ErrorKind::conflict, "go whole");
+    auto const got = co_await client.get_delta(sha256("c"), sha256("d"));
+    expect_error(got, ErrorKind::conflict, "go whole");
+    http.close_idle();
+    co_await server.stop(std::chrono::seconds(1));
+  });
+  std::vector<std::string> const expected{
+      sha256("a").hex(), sha256("b").hex(), "job 1", std::string(right_id),
+      sha256("c").hex(), sha256("d").hex(), "none",  "none"};
+  EXPECT_EQ(seen, expected);
 }
 
 TEST(WorkerClient, DoesNotTakeAStrangerForAWorker) {
@@ -146,7 +181,7 @@ TEST(WorkerClient, NoticesThatALongCallFailedAfterItsTwoHundred) {
     auto client = worker.client();
     auto const synced = co_await client.sync();
     expect_error(synced, ErrorKind::internal, "disk broken");
-    std::vector<Digest> const asked{sha256("a")};
+    std::vector<WantedChunk> const asked{{sha256("a")}};
     WorkerAddress const from{.rank = Rank{2}, .id = {}, .endpoint = {}};
     auto const outcomes = co_await client.pull(from, asked);
     EXPECT_EQ(outcomes.front().error->kind, ErrorKind::internal);
@@ -160,7 +195,7 @@ TEST(WorkerClient, GivesEveryChunkOfAPullAnOutcome) {
   Answering worker(loop, 200, "\n\n" + told + "\n\n");
   loop.run([&]() -> Awaitable<void> {
     auto client = worker.client();
-    std::vector<Digest> const asked{sha256("b"), sha256("a")};
+    std::vector<WantedChunk> const asked{{sha256("b")}, {sha256("a")}};
     WorkerAddress const from{.rank = Rank{2}, .id = {}, .endpoint = {}};
     auto const outcomes = co_await client.pull(from, asked);
     EXPECT_EQ(outcomes.size(), 2u);

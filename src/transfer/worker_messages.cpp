@@ -4,81 +4,14 @@
 #include <limits>
 #include <utility>
 
-#include <nlohmann/json.hpp>
-
 #include "base/limits.h"
 #include "format/text.h"
+#include "transfer/json_fields.h"
 
 namespace grove {
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr std::size_t id_digits = 32;
-
-// Messages may carry bytes of a hostile request; those that are not UTF-8 are replaced, not thrown
-// over.
-std::string text_of(Json const& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-Result<Json> parse_object(std::string_view text) {
-  Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) return fail(ErrorKind::invalid, "message: not JSON");
-  if (!json.is_object()) return fail(ErrorKind::invalid, "message: not a JSON object");
-  return json;
-}
-
-Error wrong_field(std::string_view field, std::string_view wanted) {
-  return fail(ErrorKind::invalid, "message: field \"{}\" must be {}", field, wanted);
-}
-
-// The members of one object, each checked for its type as it is taken.
-class Fields {
- public:
-  explicit Fields(Json const& object) : object_(object) {}
-
-  Json const* find(std::string_view field) const {
-    auto const found = object_.find(field);
-    return found == object_.end() ? nullptr : &*found;
-  }
-  Result<std::string> text(std::string_view field) const {
-    Json const* value = find(field);
-    if (value == nullptr || !value->is_string()) return wrong_field(field, "a string");
-    return value->get<std::string>();
-  }
-  Result<std::uint64_t> count(std::string_view field, std::uint64_t max = UINT64_MAX) const {
-    Json const* value = find(field);
-    if (value == nullptr || !value->is_number_unsigned() || value->get<std::uint64_t>() > max) {
-      return wrong_field(field, fmt::format("a whole number from 0 to {}", max));
-    }
-    return value->get<std::uint64_t>();
-  }
-  Result<std::int64_t> integer(std::string_view field) const {
-    Json const* value = find(field);
-    bool const fits = value != nullptr && value->is_number_integer() &&
-                      (!value->is_number_unsigned() ||
-                       value->get<std::uint64_t>() <=
-                           static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()));
-    if (!fits) return wrong_field(field, "an integer of 64 bits");
-    return value->get<std::int64_t>();
-  }
-  Result<Digest> digest(std::string_view field) const {
-    TRY(auto const hex, text(field));
-    return Digest::parse(hex);
-  }
-  Result<Json const*> array(std::string_view field, std::size_t count_max) const {
-    Json const* value = find(field);
-    if (value == nullptr || !value->is_array()) return wrong_field(field, "a list");
-    if (value->size() > count_max) {
-      return wrong_field(field, fmt::format("a list of at most {}", count_max));
-    }
-    return value;
-  }
-
- private:
-  Json const& object_;
-};
 
 Json digest_array(std::span<Digest const> digests) {
   Json array = Json::array();
@@ -97,6 +30,20 @@ Result<std::vector<Digest>> digests_of(Json const& object, std::string_view fiel
     digests.push_back(digest);
   }
   return digests;
+}
+
+// A list as long as `chunks`, of digests and nulls.
+Result<void> add_bases(Json const& list, std::vector<WantedChunk>& chunks) {
+  if (!list.is_array() || list.size() != chunks.size()) {
+    return wrong_field("bases", "a list as long as \"chunks\"");
+  }
+  for (std::size_t index = 0; index < chunks.size(); ++index) {
+    Json const& item = list[index];
+    if (item.is_null()) continue;
+    if (!item.is_string()) return wrong_field("bases", "a list of digests and nulls");
+    TRY(chunks[index].base, Digest::parse(item.get_ref<std::string const&>()));
+  }
+  return ok();
 }
 
 Json address_object(WorkerAddress const& address) {
@@ -219,15 +166,15 @@ Result<std::vector<Tombstone>> tombstones_of(Json const& object) {
 }  // namespace
 
 std::string serialize_health(WorkerHealth const& health) {
-  return text_of({{"rank", health.rank.value},
-                  {"id", health.id},
-                  {"host", health.host},
-                  {"version", health.version},
-                  {"format", health.format},
-                  {"free_bytes", health.free_bytes},
-                  {"total_bytes", health.total_bytes},
-                  {"reserved_bytes", health.reserved_bytes},
-                  {"inventory", health.inventory}});
+  return json_text({{"rank", health.rank.value},
+                    {"id", health.id},
+                    {"host", health.host},
+                    {"version", health.version},
+                    {"format", health.format},
+                    {"free_bytes", health.free_bytes},
+                    {"total_bytes", health.total_bytes},
+                    {"reserved_bytes", health.reserved_bytes},
+                    {"inventory", health.inventory}});
 }
 
 Result<WorkerHealth> parse_health(std::string_view json) {
@@ -273,7 +220,7 @@ std::string serialize_inventory(InventoryPage const& page) {
     object["identity"] = tombstone.key.identity();
     tombstones.push_back(std::move(object));
   }
-  return text_of(
+  return json_text(
       {{"refs", std::move(refs)}, {"tombstones", std::move(tombstones)}, {"next", page.next}});
 }
 
@@ -292,7 +239,7 @@ Result<InventoryPage> parse_inventory(std::string_view json) {
 }
 
 std::string serialize_address(WorkerAddress const& address) {
-  return text_of(address_object(address));
+  return json_text(address_object(address));
 }
 
 Result<WorkerAddress> parse_address(std::string_view json) {
@@ -303,7 +250,7 @@ Result<WorkerAddress> parse_address(std::string_view json) {
 std::string serialize_digests(std::string_view field, std::span<Digest const> digests) {
   Json object = Json::object();
   object[std::string(field)] = digest_array(digests);
-  return text_of(object);
+  return json_text(object);
 }
 
 Result<std::vector<Digest>> parse_digests(std::string_view field, std::string_view json) {
@@ -311,8 +258,25 @@ Result<std::vector<Digest>> parse_digests(std::string_view field, std::string_vi
   return digests_of(object, field, limits::digests_per_call_max);
 }
 
-std::string serialize_pull(WorkerAddress const& from, std::span<Digest const> chunks) {
-  return text_of({{"from", address_object(from)}, {"chunks", digest_array(chunks)}});
+std::vector<WantedChunk> wanted_whole(std::span<Digest const> digests) {
+  std::vector<WantedChunk> wanted;
+  wanted.reserve(digests.size());
+  for (Digest const& digest : digests) wanted.push_back({.digest = digest});
+  return wanted;
+}
+
+std::string serialize_pull(WorkerAddress const& from, std::span<WantedChunk const> chunks) {
+  Json digests = Json::array();
+  Json bases = Json::array();
+  bool has_bases = false;
+  for (WantedChunk const& chunk : chunks) {
+    digests.push_back(chunk.digest.hex());
+    bases.push_back(chunk.base ? Json(chunk.base->hex()) : Json(nullptr));
+    has_bases = has_bases || chunk.base;
+  }
+  Json object = {{"from", address_object(from)}, {"chunks", std::move(digests)}};
+  if (has_bases) object["bases"] = std::move(bases);
+  return json_text(object);
 }
 
 Result<PullRequest> parse_pull(std::string_view json) {
@@ -321,7 +285,11 @@ Result<PullRequest> parse_pull(std::string_view json) {
   if (from == nullptr) return wrong_field("from", "a worker");
   PullRequest request;
   TRY(request.from, address_of(*from));
-  TRY(request.chunks, digests_of(object, "chunks", limits::digests_per_call_max));
+  TRY(auto const digests, digests_of(object, "chunks", limits::digests_per_call_max));
+  request.chunks = wanted_whole(digests);
+  if (Json const* bases = Fields(object).find("bases")) {
+    TRY(add_bases(*bases, request.chunks));
+  }
   return request;
 }
 
@@ -331,7 +299,7 @@ std::string serialize_outcome(PullOutcome const& outcome) {
     object["outcome"] = to_string(outcome.error->kind);
     object["detail"] = outcome.error->message;
   }
-  return text_of(object);
+  return json_text(object);
 }
 
 Result<PullOutcome> parse_outcome(std::string_view json) {
@@ -349,7 +317,7 @@ Result<PullOutcome> parse_outcome(std::string_view json) {
 }
 
 std::string serialize_ref_target(Digest const& target) {
-  return text_of(Json{{"target", target.hex()}});
+  return json_text(Json{{"target", target.hex()}});
 }
 
 Result<Digest> parse_ref_target(std::string_view json) {
@@ -362,7 +330,7 @@ std::string serialize_witnesses(std::span<WorkerAddress const> witnesses) {
   for (WorkerAddress const& witness : witnesses) array.push_back(address_object(witness));
   Json object = Json::object();
   object["witnesses"] = std::move(array);
-  return text_of(object);
+  return json_text(object);
 }
 
 Result<std::vector<WorkerAddress>> parse_witnesses(std::string_view json) {
@@ -377,7 +345,7 @@ Result<std::vector<WorkerAddress>> parse_witnesses(std::string_view json) {
 }
 
 std::string serialize_tombstone_body(Tombstone const& tombstone) {
-  return text_of(tombstone_object(tombstone));
+  return json_text(tombstone_object(tombstone));
 }
 
 Result<Tombstone> parse_tombstone_body(CheckpointKey key, std::string_view json) {
@@ -388,13 +356,13 @@ Result<Tombstone> parse_tombstone_body(CheckpointKey key, std::string_view json)
 std::string serialize_missing(Error const& error, std::span<Digest const> missing) {
   Json object = error_object(error);
   object["missing"] = digest_array(missing);
-  return text_of(object);
+  return json_text(object);
 }
 
 std::string serialize_failure(Error const& error) {
   Json object = Json::object();
   object["error"] = error_object(error);
-  return text_of(object);
+  return json_text(object);
 }
 
 std::optional<Error> parse_failure(std::string_view json) {

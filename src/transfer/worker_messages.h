@@ -53,6 +53,17 @@ struct InventoryPage {
   std::string next;
 };
 
+// A chunk that somebody lacks, and the chunk it is a change of, where that is known: whoever has
+// both may send the difference.
+struct WantedChunk {
+  Digest digest;
+  std::optional<Digest> base = std::nullopt;
+
+  friend bool operator==(WantedChunk const&, WantedChunk const&) = default;
+};
+// Without bases: they come whole.
+std::vector<WantedChunk> wanted_whole(std::span<Digest const> digests);
+
 struct PullOutcome {
   Digest chunk;
   std::optional<Error> error;  // none: the worker has the chunk now
@@ -74,12 +85,13 @@ Result<WorkerAddress> parse_address(std::string_view json);
 std::string serialize_digests(std::string_view field, std::span<Digest const> digests);
 Result<std::vector<Digest>> parse_digests(std::string_view field, std::string_view json);
 
-// The body of POST /pull: whom to ask, for what.
+// The body of POST /pull: whom to ask, for what. The bases, where there are any, stand in a list of
+// their own beside the chunks.
 struct PullRequest {
   WorkerAddress from;
-  std::vector<Digest> chunks;  // at most limits::digests_per_call_max
+  std::vector<WantedChunk> chunks;  // at most limits::digests_per_call_max
 };
-std::string serialize_pull(WorkerAddress const& from, std::span<Digest const> chunks);
+std::string serialize_pull(WorkerAddress const& from, std::span<WantedChunk const> chunks);
 Result<PullRequest> parse_pull(std::string_view json);
 
 // One line of a pull's answer, without its newline.

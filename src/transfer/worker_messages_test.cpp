@@ -148,10 +148,40 @@ TEST(WorkerMessages, SurvivesDeepNesting) {
 }
 
 TEST(WorkerMessages, APullSurvivesTheWay) {
-  auto const digests = some_digests(2);
-  auto const parsed = parse_pull(serialize_pull(some_address(), digests)).value();
+  auto const wanted = wanted_whole(some_digests(2));
+  auto const text = serialize_pull(some_address(), wanted);
+  EXPECT_EQ(text.find("bases"), std::string::npos);
+  auto const parsed = parse_pull(text).value();
   EXPECT_EQ(parsed.from.endpoint, some_address().endpoint);
-  EXPECT_EQ(parsed.chunks, digests);
+  EXPECT_EQ(parsed.chunks, wanted);
+}
+
+TEST(WorkerMessages, APullsBasesSurviveTheWay) {
+  auto wanted = wanted_whole(some_digests(3));
+  wanted[1].base = sha256("base");
+  EXPECT_EQ(parse_pull(serialize_pull(some_address(), wanted)).value().chunks, wanted);
+}
+
+TEST(WorkerMessages, APullOfAsManyChunksAsMayBeFitsIntoABody) {
+  auto wanted = wanted_whole(some_digests(limits::digests_per_call_max));
+  for (auto& chunk : wanted) chunk.base = chunk.digest;
+  auto const text = serialize_pull(some_address(), wanted);
+  EXPECT_LE(text.size(), limits::json_body_bytes_max);
+  EXPECT_EQ(parse_pull(text).value().chunks, wanted);
+}
+
+TEST(WorkerMessages, RefusesBasesThatDoNotFitTheirChunks) {
+  auto const with_bases = [](std::string const& bases) {
+    auto const wanted = wanted_whole(some_digests(2));
+    auto text = serialize_pull(some_address(), wanted);
+    text.pop_back();
+    return parse_pull(text + ",\"bases\":" + bases + "}");
+  };
+  EXPECT_TRUE(with_bases("[null,null]").has_value());
+  for (auto const* bases :
+       {"null", "{}", "[]", "[null]", "[null,null,null]", "[null,1]", "[null,\"abc\"]", "\"ab\""}) {
+    EXPECT_EQ(with_bases(bases).error().kind, ErrorKind::invalid) << bases;
+  }
 }
 
 TEST(WorkerMessages, OutcomesSurviveTheWay) {

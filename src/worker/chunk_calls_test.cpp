@@ -80,9 +80,6 @@ TEST(WorkerChunks, AnswersWithTheStatusesOfTheTable) {
     EXPECT_NE(reply.text().find(R"("kind":"corrupt")"), std::string_view::npos) << reply.text();
     reply = co_await workers.ask(rank_1, http::verb::get, chunk_target("absent"));
     EXPECT_EQ(reply.status, 404u);
-    auto const with_base = chunk_target("raw") + "?base=" + sha256("base").hex();
-    reply = co_await workers.ask(rank_1, http::verb::put, with_base, encoded);
-    EXPECT_EQ(reply.status, 409u);
     reply = co_await workers.ask(rank_1, http::verb::get, "/chunks/" + std::string(64, 'A'));
     EXPECT_EQ(reply.status, 400u);
     reply = co_await workers.ask(rank_1, http::verb::delete_, chunk_target("raw"));

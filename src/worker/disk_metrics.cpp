@@ -18,6 +18,7 @@ Result<void> measure_space(Holdings& holdings) {
   holdings.metrics.set(Level::disk_size_bytes, static_cast<double>(space.total_bytes));
   holdings.metrics.set(Level::disk_reserved_bytes,
                        static_cast<double>(holdings.chunks.reserved_bytes()));
+  holdings.metrics.raise_to(Count::disk_syncs, holdings.chunks.disk_syncs_count());
   return ok();
 }
 
@@ -25,7 +26,7 @@ Result<void> measure_refs(Holdings& holdings) {
   double refs = 0, copies = 0, damaged = 0;
   std::string after;
   do {
-    TRY(auto page, holdings.refs->inventory(std::nullopt, after, page_count_max));
+    TRY(auto page, holdings.refs->inventory({}, after, page_count_max));
     for (InventoryEntry const& entry : page.entries) {
       ++refs;
       if (entry.ref.name.shard) ++copies;

@@ -39,7 +39,7 @@ Holdings::Holdings(asio::any_io_executor worker_executor, WorkerOptions options,
       proofs(executor, 1),
       background(background_threads_count),
       commits(commits_threads_count),
-      offload(offload_threads_count()) {}
+      offload(offload_threads_count(), config.priority) {}
 
 Result<std::unique_ptr<Holdings>> Holdings::open(asio::any_io_executor executor,
                                                  WorkerOptions options) {

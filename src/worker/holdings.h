@@ -4,7 +4,8 @@
 // Memory: chunk bodies are waited for before they are read, from the network or from the disk, so a
 // worker holds at most worker_bodies_max of them. Bodies that come in and bodies that go out have
 // room of their own: a pull waits for the source's outgoing room while it holds incoming room here,
-// so with one room for both a ring of workers could wait for itself.
+// so with one room for both a ring of workers could wait for itself. A delta waits once, for all
+// that it will take (limits::delta_bodies_max): who holds room never waits for more of the same.
 // Threads: made anywhere; used on the executor, blocking work through `offload`.
 #pragma once
 

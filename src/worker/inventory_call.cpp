@@ -42,7 +42,11 @@ InventoryPage page_of(RefStore::Page page) {
 Result<InventoryQuery> query_of(HttpRequest const& request) {
   InventoryQuery query;
   if (auto const identity = request.param("identity")) {
-    TRY(query.only, CheckpointKey::parse(*identity));
+    TRY(query.wanted.only, CheckpointKey::parse(*identity));
+  }
+  query.wanted.prefix = request.param("prefix").value_or("");
+  if (auto const name = request.param("name")) {
+    TRY(query.wanted.name, RefName::parse(*name));
   }
   query.after = request.param("after").value_or("");
   TRY(query.limit, page_limit(request));
@@ -96,20 +100,20 @@ Awaitable<Result<void>> get_proven_refs(Holdings& holdings, InventoryQuery const
 }  // namespace
 
 Result<InventoryPage> read_inventory(RefStore const& refs, InventoryQuery const& query) {
-  TRY(auto page, refs.inventory(query.only, query.after, query.limit));
+  TRY(auto page, refs.inventory(query.wanted, query.after, query.limit));
   auto answer = page_of(std::move(page));
   if (!query.after.empty()) return answer;
   answer.tombstones = refs.tombstones();
-  if (query.only) {
-    std::erase_if(answer.tombstones,
-                  [&](Tombstone const& tombstone) { return tombstone.key != *query.only; });
-  }
+  std::erase_if(answer.tombstones, [&](Tombstone const& tombstone) {
+    return (query.wanted.only && tombstone.key != *query.wanted.only) ||
+           !tombstone.key.identity().starts_with(query.wanted.prefix);
+  });
   return answer;
 }
 
 Result<void> reread(ChunkStore& chunks, RefStore& refs, InventoryQuery const& query,
                     std::function<bool()> const& keep_going) {
-  TRY(auto const page, refs.inventory(query.only, query.after, query.limit));
+  TRY(auto const page, refs.inventory(query.wanted, query.after, query.limit));
   for (InventoryEntry const& entry : page.entries) {
     if (is_proven(entry)) continue;
     TRY(bool const is_good, reread_ref(chunks, refs, entry.ref, keep_going));

@@ -18,7 +18,7 @@ Awaitable<Result<void>> get_refs(Holdings& holdings, HttpRequest& request,
                                  HttpResponder& responder);
 
 struct InventoryQuery {
-  std::optional<CheckpointKey> only;
+  RefSelection wanted;
   std::string after;
   std::size_t limit = 0;
 };

@@ -58,6 +58,41 @@ TEST(WorkerInventory, TellsOfDamageOnTheDiskOnlyOnceItHasReadIt) {
   });
 }
 
+TEST(WorkerInventory, TellsOfTheManifestsUnderAPrefix) {
+  TestWorkers workers(1);
+  workers.run([&]() -> Awaitable<void> {
+    auto worker = workers.client(rank_1);
+    auto const first = co_await put_shard(worker, "run 1/9.pt", Generation{1}, texts("a"));
+    auto const second = co_await put_shard(worker, "run 1/10.pt", Generation{1}, texts("b"));
+    auto const other = co_await put_shard(worker, "run 2/9.pt", Generation{1}, texts("c"));
+    co_await put_shard(worker, "run 1/11.pt", Generation{1}, texts("d"));
+    auto const first_manifest = co_await put_commit(worker, first, 1);
+    auto const second_manifest = co_await put_commit(worker, second, 1);
+    co_await put_commit(worker, other, 1);
+    Tombstone const forgotten{key_of("run 1/8.pt"), Generation{1}};
+    Tombstone const elsewhere{key_of("run 2/8.pt"), Generation{1}};
+    for (Tombstone const& tombstone : {forgotten, elsewhere}) {
+      auto const put = co_await workers.ask(
+          rank_1, http::verb::put, "/tombstones/" + percent_encode(tombstone.key.identity()),
+          serialize_tombstone_body(tombstone));
+      EXPECT_TRUE(put.is_success());
+    }
+    auto const reply =
+        co_await workers.ask(rank_1, http::verb::get, "/refs?prefix=run%201/&name=manifest");
+    auto const page = parse_inventory(reply.text()).value();
+    EXPECT_EQ(page.refs.size(), 2u);
+    EXPECT_EQ(page.refs.at(0).ref, second_manifest);
+    EXPECT_EQ(page.refs.at(1).ref, first_manifest);
+    EXPECT_EQ(page.tombstones, std::vector<Tombstone>{forgotten});
+    auto const page_by_page = co_await worker.manifests_under("run 1/");
+    EXPECT_EQ(page_by_page.value().refs.size(), 2u);
+    auto const none = co_await worker.manifests_under("run 3/");
+    EXPECT_TRUE(none.value().refs.empty());
+    auto const refused = co_await workers.ask(rank_1, http::verb::get, "/refs?name=-1");
+    EXPECT_EQ(refused.status, 400u);
+  });
+}
+
 TEST(WorkerInventory, RefusesAVerifyThatIsNeitherTrueNorFalse) {
   TestWorkers workers(1);
   workers.run([&]() -> Awaitable<void> {

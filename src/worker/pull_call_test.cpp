@@ -23,6 +23,12 @@ std::vector<std::optional<ErrorKind>> kinds_of(std::vector<PullOutcome> const& o
 
 using Kinds = std::vector<std::optional<ErrorKind>>;
 
+Awaitable<std::vector<PullOutcome>> pull_whole(WorkerClient& into, WorkerAddress from,
+                                               std::vector<Digest> asked) {
+  auto const wanted = wanted_whole(asked);
+  co_return co_await into.pull(std::move(from), wanted);
+}
+
 TEST(WorkerPull, FetchesFromAnotherWorkerWhatIsNotHere) {
   TestWorkers workers(2);
   workers.run([&]() -> Awaitable<void> {
@@ -32,7 +38,7 @@ TEST(WorkerPull, FetchesFromAnotherWorkerWhatIsNotHere) {
     co_await put_chunks(target, texts("here"));
     auto const asked = digests_of(texts("a", "here", "b", "absent"));
     auto const from = workers.address(rank_1);
-    auto const outcomes = co_await target.pull(from, asked);
+    auto const outcomes = co_await pull_whole(target, from, asked);
     EXPECT_EQ(kinds_of(outcomes), (Kinds{{}, {}, {}, ErrorKind::not_found}));
     auto const missing = co_await target.missing(asked);
     EXPECT_EQ(missing.value(), digests_of(texts("absent")));
@@ -53,7 +59,7 @@ TEST(WorkerPull, MovesAsManyChunksAsACallMayNameInBoundedMemory) {
     co_await put_chunks(source, raws);
     auto const asked = digests_of(raws);
     auto const from = workers.address(rank_1);
-    auto const outcomes = co_await target.pull(from, asked);
+    auto const outcomes = co_await pull_whole(target, from, asked);
     EXPECT_EQ(kinds_of(outcomes), Kinds(asked.size()));
     auto const missing = co_await target.missing(asked);
     EXPECT_TRUE(missing.value().empty());
@@ -79,7 +85,7 @@ TEST(WorkerPull, TwoWorkersPullFromEachOtherAtOnce) {
     auto const pull = [&](WorkerClient& into, Rank from,
                           std::vector<Digest> const& asked) -> Awaitable<void> {
       auto const address = workers.address(from);
-      auto const outcomes = co_await into.pull(address, asked);
+      auto const outcomes = co_await pull_whole(into, address, asked);
       EXPECT_EQ(kinds_of(outcomes), Kinds(asked.size()));
       ++ended;
     };
@@ -102,11 +108,11 @@ TEST(WorkerPull, TakesNothingFromAWorkerWithAnotherIdOrRank) {
     auto const asked = digests_of(texts("a"));
     auto other_id = workers.address(rank_1);
     other_id.id = std::string(32, 'f');
-    auto outcomes = co_await target.pull(other_id, asked);
+    auto outcomes = co_await pull_whole(target, other_id, asked);
     EXPECT_EQ(kinds_of(outcomes), Kinds{ErrorKind::conflict});
     auto other_rank = workers.address(rank_1);
     other_rank.rank = Rank{3};
-    outcomes = co_await target.pull(other_rank, asked);
+    outcomes = co_await pull_whole(target, other_rank, asked);
     EXPECT_EQ(kinds_of(outcomes), Kinds{ErrorKind::conflict});
     auto const missing = co_await target.missing(asked);
     EXPECT_EQ(missing.value(), asked);
@@ -119,15 +125,15 @@ TEST(WorkerPull, RefusesItselfStrangersAndTheNameless) {
     auto target = workers.client(rank_2);
     auto const asked = digests_of(texts("a"));
     auto const itself = workers.address(rank_2);
-    auto outcomes = co_await target.pull(itself, asked);
+    auto outcomes = co_await pull_whole(target, itself, asked);
     EXPECT_EQ(kinds_of(outcomes), Kinds{ErrorKind::invalid});
     auto stranger = workers.address(rank_1);
     stranger.rank = Rank{9};
-    outcomes = co_await target.pull(stranger, asked);
+    outcomes = co_await pull_whole(target, stranger, asked);
     EXPECT_EQ(kinds_of(outcomes), Kinds{ErrorKind::invalid});
     auto nameless = workers.address(rank_1);
     nameless.id.clear();
-    outcomes = co_await target.pull(nameless, asked);
+    outcomes = co_await pull_whole(target, nameless, asked);
     EXPECT_EQ(kinds_of(outcomes), Kinds{ErrorKind::invalid});
   });
 }
@@ -139,7 +145,7 @@ TEST(WorkerPull, SaysThatTheSourceIsDown) {
     co_await workers.stop(rank_1);
     auto target = workers.client(rank_2);
     auto const asked = digests_of(texts("a", "b"));
-    auto const outcomes = co_await target.pull(gone, asked);
+    auto const outcomes = co_await pull_whole(target, gone, asked);
     EXPECT_EQ(kinds_of(outcomes), (Kinds{ErrorKind::unavailable, ErrorKind::unavailable}));
     EXPECT_NE(outcomes.front().error->message.find("pi4-1 (127.0.0.1:"), std::string::npos);
   });
@@ -154,7 +160,7 @@ TEST(WorkerPull, PinsWhatItIsAskedFor) {
     co_await put_chunks(source, texts("a"));
     auto const asked = digests_of(texts("a"));
     auto const from = workers.address(rank_1);
-    co_await target.pull(from, asked);
+    co_await pull_whole(target, from, asked);
     auto const synced = co_await target.sync();
     EXPECT_TRUE(synced.has_value());
     co_await workers.ask(rank_2, http::verb::post, "/gc");
@@ -195,7 +201,7 @@ TEST(WorkerPull, EndsWhenItsClientGoesAwayOrTheWorkerStops) {
     pretended.endpoint.port = source.port();
 
     auto const digests = digests_of(texts("a"));
-    auto const body = serialize_pull(pretended, digests);
+    auto const body = serialize_pull(pretended, wanted_whole(digests));
     HttpProbe probe(workers.loop().executor(), workers.address(rank_2).endpoint.port);
     co_await probe.connect();
     co_await probe.send(

@@ -33,6 +33,13 @@ void pin(Holdings& holdings, HttpRequest const& request, std::span<Digest const>
   holdings.leases.pin(*job, digests, std::chrono::steady_clock::now());
 }
 
+Result<std::optional<Digest>> base_param(HttpRequest const& request) {
+  auto const text = request.param("base");
+  if (!text) return std::optional<Digest>{};
+  TRY(auto const base, Digest::parse(*text));
+  return std::optional(base);
+}
+
 Result<Digest> digest_argument(HttpRequest const& request, std::size_t index) {
   return Digest::parse(request.args().at(index));
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -25,6 +26,8 @@ Result<void> admit(Holdings& holdings, HttpRequest const& request);
 void pin(Holdings& holdings, HttpRequest const& request, std::span<Digest const> digests);
 
 // Fail: invalid, naming what was given.
+// The chunk that `?base=` names; none where the chunk travels whole.
+Result<std::optional<Digest>> base_param(HttpRequest const& request);
 Result<Digest> digest_argument(HttpRequest const& request, std::size_t index);
 Result<CheckpointKey> key_argument(HttpRequest const& request, std::size_t index);
 // The identity, generation and name of /refs/{}/{}/{}; the target is left empty.

@@ -39,6 +39,14 @@ std::optional<ErrorKind> kind_of(Result<Value> const& result) {
   return result.error().kind;
 }
 
+// One value in Prometheus' text; empty where there is none of that name.
+inline std::string metric(std::string_view text, std::string const& name) {
+  auto const begin = text.find("\n" + name + " ");
+  if (begin == text.npos) return {};
+  auto const value = text.substr(begin + name.size() + 2);
+  return std::string(value.substr(0, value.find('\n')));
+}
+
 class TestWorkers {
  public:
   // Ranks 1 to `count`, on which nothing runs yet.
@@ -123,6 +131,12 @@ class TestWorkers {
     auto reply = co_await http_.call(address(rank).endpoint, std::move(call));
     EXPECT_TRUE(reply.has_value());
     co_return std::move(reply).value();
+  }
+
+  // One value of its /metrics.
+  Awaitable<std::string> metric(Rank rank, std::string name) {
+    auto const reply = co_await ask(rank, http::verb::get, "/metrics");
+    co_return grove::metric(reply.text(), name);
   }
 
   std::chrono::seconds grace = limits::collection_grace;

@@ -87,13 +87,6 @@ TEST(Worker, ScrubReportsWhatItRead) {
 }
 
 // The value of one line of GET /metrics; empty where there is none.
-std::string metric(std::string_view text, std::string const& name) {
-  auto const begin = text.find("\n" + name + " ");
-  if (begin == text.npos) return {};
-  auto const value = text.substr(begin + name.size() + 2);
-  return std::string(value.substr(0, value.find('\n')));
-}
-
 TEST(Worker, AScrubThatIsAskedForDoesNotWaitForAPacedOne) {
   TestWorkers workers(1);
   workers.run([&]() -> Awaitable<void> {
@@ -121,7 +114,7 @@ TEST(Worker, TellsPrometheusWhatItHoldsAndWhatBecameOfIt) {
     auto worker = workers.client(rank_1);
     co_await put_shard(worker, "run1/model.pt", Generation{1}, texts("a", "b"));
     auto other = workers.client(rank_2);
-    auto const wanted = std::vector{sha256("a"), sha256("never stored")};
+    std::vector<WantedChunk> const wanted{{sha256("a")}, {sha256("never stored")}};
     std::ignore = co_await other.pull(workers.address(rank_1), wanted);
     workers.damage_chunk(rank_1, sha256("b"));
     std::ignore = co_await workers.ask(rank_1, http::verb::post, "/scrub");
@@ -139,6 +132,8 @@ TEST(Worker, TellsPrometheusWhatItHoldsAndWhatBecameOfIt) {
     EXPECT_NE(metric(text, "smoltorrent_last_scrub_timestamp_seconds"), "");
     EXPECT_NE(metric(text, "smoltorrent_bytes_received_total"), "0");
     EXPECT_NE(metric(text, "smoltorrent_disk_size_bytes"), "");
+    // Two chunks, each in a folder of its own.
+    EXPECT_EQ(metric(text, "smoltorrent_disk_syncs_total"), "4");
 
     auto const pulled = co_await workers.ask(rank_2, http::verb::get, "/metrics/");
     EXPECT_EQ(metric(pulled.text(), "smoltorrent_chunks_pulled_total"), "1");

@@ -43,7 +43,7 @@ class Watched:
     def count(self, pattern: str) -> int:
         return len(re.findall(pattern, self.text()))
 
-    def wait_for(self, pattern: str, seconds: float = 20) -> re.Match:
+    def wait_for(self, pattern: str, seconds: float = 45) -> re.Match:
         return self.process.wait_for_log(pattern, seconds)
 
     def stored(self) -> dict[str, list[dict]]:
