@@ -47,7 +47,7 @@ inline constexpr std::uint64_t ref_bytes_max = 64 * kib;
 // Acknowledged, then pulled: what a store takes longer than its sending is the last pull.
 inline constexpr std::uint64_t window_bytes_max = 8 * mib;
 inline constexpr std::uint64_t window_bytes_min = 1 * mib;
-inline constexpr std::uint64_t sync_bytes_max = 64 * mib;    // made durable at least this often
+inline constexpr std::uint64_t sync_bytes_max = 64 * mib;  // made durable at least this often
 inline constexpr std::uint64_t job_buffers_bytes_max = 96 * mib;  // chunks as read, of all jobs
 // How far the whole file's hash goes before the shards; they read in several places at once.
 inline constexpr std::uint64_t hash_ahead_bytes_max = 64 * mib;

@@ -1,8 +1,8 @@
 // Which earlier checkpoint of the same run a new one may be a change of. Pure.
 //
 // A run is the parent folder of the key, or the key itself where it holds step-numbered files
-// (docs/operations.md#deltas): run1/step_90/model.safetensors and run1/final/model.safetensors are earlier
-// ones of run1/step_100/model.safetensors, and so is run1/model-step90.safetensors of
+// (docs/operations.md#deltas): run1/step_90/model.safetensors and run1/final/model.safetensors are
+// earlier ones of run1/step_100/model.safetensors, and so is run1/model-step90.safetensors of
 // run1/model-step100.safetensors: file names are compared without their numbers, but for those of
 // parts ("-00001-of-00004"). The identity itself is none: its earlier bytes are gone when it is
 // written again. Threads: pure.
