@@ -85,12 +85,12 @@ Awaitable<Result<bool>> ChunkSender::send_delta(WorkerClient& worker, ReadChunk 
     bases.note(chunk.slice, DeltaOutcome::refused);
     co_return false;
   }
-  pace_.encoded(chunk.ref.raw_bytes, encoded.value().took);
   auto const& delta = encoded.value().bytes;
-  if (!delta) {
+  if (!delta) {  // mostly found by a sample, which says nothing of the codec's speed
     bases.note(chunk.slice, DeltaOutcome::no_profit);
     co_return false;
   }
+  pace_.encoded(chunk.ref.raw_bytes, encoded.value().took);
   permit.release(chunk.buffer.size() - delta->size());
   auto const sent = co_await put(worker, chunk.ref.digest, base.digest, delta->span());
   if (sent.has_error()) {
