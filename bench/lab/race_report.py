@@ -31,7 +31,7 @@ def row_of(bench: Bench, result: Result) -> list[str]:
 
 
 def name_of(bench: Bench) -> str:
-    return f"race-{bench.cable.mbit:g}"
+    return f"race-{bench.cable.mbit:g}" + ("-super" if bench.cable.super_frames else "")
 
 
 def write_race(bench: Bench, results: list[Result], page: Path) -> None:

@@ -244,9 +244,11 @@ Result<void> read_api(YamlMap const& map, Config& config) {
 Result<Switch> read_switch(YamlMap const& map, std::string_view key, Switch otherwise) {
   TRY(auto const word, map.text(key, ""));
   if (word.empty()) return otherwise;
-  if (word == "auto") return Switch::automatic;
-  if (word == "on" || word == "true") return Switch::on;
-  if (word == "off" || word == "false") return Switch::off;
+  for (auto const value : {Switch::automatic, Switch::on, Switch::off}) {
+    if (word == to_string(value)) return value;
+  }
+  if (word == "true") return Switch::on;
+  if (word == "false") return Switch::off;
   return map.complaint(key, fmt::format("must be auto, on or off, not \"{}\"", printable(word)));
 }
 
@@ -305,16 +307,15 @@ Result<void> read_reserve(YamlMap const& map, Config& config) {
 }
 
 Result<void> read_priority(YamlMap const& map, WorkPriority& priority) {
-  static constexpr std::array<std::string_view, 3> io_names{"normal", "low", "idle"};
   TRY(priority.nice, map.number<int>("nice", {.min = 0, .max = 19}, priority.nice));
-  TRY(auto const io, map.text("ionice", io_names[0]));
-  auto const found = std::find(io_names.begin(), io_names.end(), io);
-  if (found == io_names.end()) {
-    return map.complaint("ionice",
-                         fmt::format("must be normal, low or idle, not \"{}\"", printable(io)));
+  TRY(auto const word, map.text("ionice", to_string(priority.io)));
+  for (auto const io : {IoPriority::normal, IoPriority::low, IoPriority::idle}) {
+    if (word != to_string(io)) continue;
+    priority.io = io;
+    return ok();
   }
-  priority.io = static_cast<IoPriority>(found - io_names.begin());
-  return ok();
+  return map.complaint("ionice",
+                       fmt::format("must be normal, low or idle, not \"{}\"", printable(word)));
 }
 
 void note_ignored(YamlMap const& map, Config& config) {
@@ -327,6 +328,30 @@ void note_ignored(YamlMap const& map, Config& config) {
 }
 
 }  // namespace
+
+std::string_view to_string(Switch value) {
+  switch (value) {
+    case Switch::automatic:
+      return "auto";
+    case Switch::on:
+      return "on";
+    case Switch::off:
+      return "off";
+  }
+  return "auto";
+}
+
+std::string_view to_string(IoPriority priority) {
+  switch (priority) {
+    case IoPriority::normal:
+      return "normal";
+    case IoPriority::low:
+      return "low";
+    case IoPriority::idle:
+      return "idle";
+  }
+  return "normal";
+}
 
 fs::path home_folder() {
   char const* const home = ::getenv("HOME");

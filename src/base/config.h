@@ -30,9 +30,12 @@ struct DeviceConfig {
 };
 
 enum class Switch { automatic, on, off };  // in YAML: auto, on/true, off/false
-
 // Of the threads that read, hash and encode.
 enum class IoPriority { normal, low, idle };
+// As in YAML.
+std::string_view to_string(Switch value);
+std::string_view to_string(IoPriority priority);
+
 struct WorkPriority {
   int nice = 10;  // 0 to 19, as in nice(1)
   IoPriority io = IoPriority::normal;

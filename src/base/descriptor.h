@@ -1,7 +1,6 @@
-// An open file descriptor, and errno as an Error: what base/file.cpp and base/beneath.cpp share, and
-// those of net/ that hold a socket of their own.
-// Not here: anything with a path of its own (base/file.h).
-// Threads: values.
+// An open file descriptor, and errno as an Error: what base/file.cpp and base/beneath.cpp share,
+// and those of net/ that hold a socket of their own. Not here: anything with a path of its own
+// (base/file.h). Threads: values.
 #pragma once
 
 #include <errno.h>

@@ -127,6 +127,15 @@ Result<void> File::read_exactly_at(std::span<std::byte> bytes, std::uint64_t off
   return ok();
 }
 
+std::function<Result<std::size_t>(std::span<std::byte>)> reader_of(File const& file) {
+  return [&file,
+          offset = std::uint64_t{0}](std::span<std::byte> bytes) mutable -> Result<std::size_t> {
+    TRY(auto const count, file.read_at(bytes, offset));
+    offset += count;
+    return count;
+  };
+}
+
 Result<void> File::write_at(std::span<std::byte const> bytes, std::uint64_t offset) {
   std::size_t done = 0;
   while (done < bytes.size()) {

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -93,6 +94,9 @@ class File {
   int fd_ = -1;
   std::filesystem::path path_;
 };
+
+// Reads `file`, which must outlive it, from its start, piece by piece; 0 is the end.
+std::function<Result<std::size_t>(std::span<std::byte>)> reader_of(File const& file);
 
 // A file that is visible under its final name only once it is complete. Removed if not committed.
 class PendingFile {

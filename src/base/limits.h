@@ -42,6 +42,8 @@ inline constexpr std::uint32_t workers_count_max = 1024;
 inline constexpr std::uint64_t list_bytes_max = 64 * mib;  // 1.8 million chunks in one shard
 inline constexpr std::uint64_t manifest_bytes_max = 4 * mib;
 inline constexpr std::uint64_t ref_bytes_max = 64 * kib;
+// That one worker may name: 100,000 checkpoints in ten shards, about 200 MB of a coordinator.
+inline constexpr std::size_t inventory_refs_max = 1'000'000;
 
 // --- transfer ---
 // Acknowledged, then pulled: what a store takes longer than its sending is the last pull.
@@ -66,10 +68,12 @@ static_assert(window_bytes_max >= chunk_bytes_max);
 static_assert(job_buffers_bytes_max >= 2 * window_bytes_max);
 static_assert(encoding_bytes_max >= 2 * encoded_chunk_bytes_max);
 
-// After so many deltas in a row that were refused or could not be used, chunks go whole.
-inline constexpr std::size_t delta_refusals_max = 3;
+// One try, then a retry after each of these.
+inline constexpr std::array<std::chrono::seconds, 6> retry_delays{1s, 2s, 4s, 8s, 16s, 32s};
 
 // --- deltas ---
+// After so many in a row that were refused or could not be used, chunks go whole.
+inline constexpr std::size_t delta_refusals_max = 3;
 // Looking for an earlier checkpoint, all workers together; a store waits for it no longer.
 inline constexpr std::chrono::milliseconds delta_search_timeout = 10s;
 inline constexpr std::size_t earlier_checkpoints_max = 3;  // tried, until one's file is still there
@@ -79,9 +83,6 @@ inline constexpr std::size_t manifests_listed_max = 20'000;
 // (docs/benchmarks.md#a-large-header). Larger ones go without deltas.
 inline constexpr std::uint64_t delta_header_bytes_max = 32 * mib;
 inline constexpr std::size_t delta_chunks_max = 1'000'000;  // of the earlier file: 48 MB
-
-// One try, then a retry after each of these.
-inline constexpr std::array<std::chrono::seconds, 6> retry_delays{1s, 2s, 4s, 8s, 16s, 32s};
 
 // --- a worker's memory: chunk bodies held at once; with 4 MiB each, far below its 128 MiB ---
 inline constexpr std::size_t worker_bodies_max = 20;

@@ -12,30 +12,6 @@ namespace {
 
 using nlohmann::json;
 
-char const* name_of(Switch value) {
-  switch (value) {
-    case Switch::automatic:
-      return "auto";
-    case Switch::on:
-      return "on";
-    case Switch::off:
-      return "off";
-  }
-  return "auto";
-}
-
-char const* name_of(IoPriority value) {
-  switch (value) {
-    case IoPriority::normal:
-      return "normal";
-    case IoPriority::low:
-      return "low";
-    case IoPriority::idle:
-      return "idle";
-  }
-  return "normal";
-}
-
 template <typename T>
 json value_or_null(std::optional<T> const& value) {
   return value ? json(*value) : json();
@@ -64,8 +40,8 @@ json config_json(Config const& config, std::filesystem::path const& source) {
       {"keep_shards", config.keep_shards},
       {"shards_root", config.shards_root.string()},
       {"api", {{"host", config.api_host}, {"port", config.api_port}, {"hosts", config.api_hosts}}},
-      {"compression", name_of(config.compression)},
-      {"delta", name_of(config.delta)},
+      {"compression", to_string(config.compression)},
+      {"delta", to_string(config.delta)},
       {"stand_ins", config.stand_ins},
       {"repair_after_ms", config.repair_after.count()},
       {"scrub_every_ms", config.scrub_every.count()},
@@ -77,7 +53,7 @@ json config_json(Config const& config, std::filesystem::path const& source) {
       {"reserve_share", value_or_null(config.reserve_share)},
       {"reserve_bytes", value_or_null(config.reserve_bytes)},
       {"nice", config.priority.nice},
-      {"ionice", name_of(config.priority.io)}};
+      {"ionice", to_string(config.priority.io)}};
 }
 
 void print_table(Config const& config, std::filesystem::path const& source) {

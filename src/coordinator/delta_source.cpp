@@ -30,13 +30,7 @@ Result<EarlierFile> open_earlier(Config const& config, Manifest const& manifest)
   if (stamp.size != manifest.file_bytes || stamp.mtime_ns != manifest.mtime_ns) {
     return fail(ErrorKind::conflict, "the file has changed since it was stored");
   }
-  std::uint64_t offset = 0;
-  auto const reader = [&](std::span<std::byte> bytes) -> Result<std::size_t> {
-    TRY(auto const count, file.read_at(bytes, offset));
-    offset += count;
-    return count;
-  };
-  TRY(auto layout, parse_safetensors(reader, stamp.size));
+  TRY(auto layout, parse_safetensors(reader_of(file), stamp.size));
   return EarlierFile{.file = std::move(file), .layout = std::move(layout)};
 }
 

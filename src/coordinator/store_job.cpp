@@ -109,13 +109,7 @@ Awaitable<Result<void>> StoreJob::make_plan() {
   SafetensorsLayout layout;
   if (request_.key.is_safetensors()) {
     auto planned = co_await services_.offload.run([&]() -> Result<FilePlan> {
-      std::uint64_t offset = 0;
-      auto const reader = [&](std::span<std::byte> bytes) -> Result<std::size_t> {
-        TRY(auto const count, source_->file().read_at(bytes, offset));
-        offset += count;
-        return count;
-      };
-      TRY(layout, parse_safetensors(reader, stamp_.size));
+      TRY(layout, parse_safetensors(reader_of(source_->file()), stamp_.size));
       return plan_safetensors(layout, config_.n_chunks);
     });
     if (planned.has_error()) {

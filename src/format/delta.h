@@ -21,6 +21,10 @@
 
 namespace grove {
 
+// A delta is worth its base's reading, on both sides, where it takes no more than this of the bytes
+// that the chunk would take without.
+inline constexpr double delta_share_max = 0.95;
+
 // Encodes `raw` (1 byte .. 4 MiB), as a difference to `base`, which is as long. Nothing where it
 // would take more than `encoded_bytes_max` with its header, or more than `raw` itself; where that
 // is plain from a sample it takes 10 µs to say so.

@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/limits.h"
+
 namespace grove {
 
 enum class DeltaOutcome {
@@ -22,7 +24,7 @@ enum class DeltaOutcome {
 
 class DeltaTrust {
  public:
-  static constexpr std::uint8_t refusals_max = 3;
+  static constexpr std::uint8_t refusals_max = limits::delta_refusals_max;
   static constexpr std::uint8_t unprofitable_max = 4;
   static constexpr std::uint8_t refusals_of_all_max = 16;
 

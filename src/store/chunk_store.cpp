@@ -10,6 +10,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "base/direct_write.h"
 #include "base/limits.h"
 #include "format/chunk.h"
 
@@ -156,8 +157,7 @@ Result<void> ChunkStore::put_proven(Digest const& digest, std::span<std::byte co
                 state_->reserved_bytes);
   }
   TRY(auto file, PendingFile::create(state_->folder.tmp()));
-  TRY(file.file().write_at(encoded, 0));
-  file.file().start_writeback(0, encoded.size());
+  TRY(write_past_cache(file.file(), encoded));
 
   bool is_full = false;
   {

@@ -29,7 +29,8 @@ TEST(Announcement, ComesBackAsItWasMade) {
 }
 
 TEST(Announcement, OfALongNameIsStillOneLabel) {
-  WorkerAnnouncement const made{.rank = Rank{1000}, .host = std::string(200, 'h'), .id = "0123456789"};
+  WorkerAnnouncement const made{
+      .rank = Rank{1000}, .host = std::string(200, 'h'), .id = "0123456789"};
   auto const service = announce_worker(made, 65535);
   EXPECT_EQ(service.instance.size(), 63u);
   EXPECT_TRUE(service.instance.ends_with("h rank 1000 (01234567)"));

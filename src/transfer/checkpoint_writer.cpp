@@ -135,7 +135,7 @@ struct CheckpointWriter::State {
   Options options;
   std::optional<FileStamp> replaced;  // what was there at the start
   LockedFile locked;
-  std::mutex mutex;
+  std::mutex mutex;   // of writes
   Coverage coverage;  // guarded by mutex
   bool is_committed = false;
 };
@@ -178,11 +178,14 @@ Result<void> CheckpointWriter::write(std::span<std::byte const> raw, std::uint64
   }
   if (raw.empty()) return ok();
   File& file = state_->locked.pending.file();
-  TRY(file.write_at(raw, offset));
+  {
+    // The kernel takes one write to a file at a time; who waits for it there spins.
+    std::scoped_lock const lock(state_->mutex);
+    TRY(file.write_at(raw, offset));
+    state_->coverage.add(offset, offset + raw.size());
+  }
   // The disk works while the next chunks come, not all at once at the end.
   file.start_writeback(offset, raw.size());
-  std::scoped_lock const lock(state_->mutex);
-  state_->coverage.add(offset, offset + raw.size());
   return ok();
 }
 

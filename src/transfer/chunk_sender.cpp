@@ -11,10 +11,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A delta is worth its base's reading, here and at the worker, where it is smaller than the chunk
-// would be without by this much.
-constexpr double delta_share_max = 0.95;
-
 struct Encoded {
   std::optional<Buffer> bytes;
   CodecPace::Seconds took{};

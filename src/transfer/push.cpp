@@ -115,21 +115,14 @@ Awaitable<Result<void>> ShardPush::move_window(std::size_t self, WindowSource fr
 
 Awaitable<Result<void>> ShardPush::push_window(std::size_t self, std::size_t index) {
   auto const& window = windows_[index];
-  if (!is_ahead(index) && is_known(window)) {  // only what is lacking is read again
-    auto const digests = digests_of(window);
-    CO_TRY(auto missing, co_await copies_[self].missing(digests));
-    if (missing.empty()) co_return ok();
-    co_return co_await push_missing(self, std::move(missing));
+  if (!is_ahead(index) && is_known(window)) {
+    co_return co_await push_known(self, distinct_in(window));
   }
   CO_TRY(auto read, co_await take_window(index));
-  auto asked = digests_of(window);
-  for (auto const& wanted : wanted_of(window)) {
-    if (wanted.base) asked.push_back(*wanted.base);
-  }
-  CO_TRY(auto const lacking, co_await copies_[self].missing(asked));
+  CO_TRY(auto const lacks, co_await lacking(self, distinct_in(window)));
   Result<void> sent = ok();
   auto const send_all = [&]() -> Awaitable<void> {
-    sent = co_await send(self, read.chunks, lacking);
+    sent = co_await send(self, read.chunks, lacks);
   };
   std::vector<Awaitable<void>> both;
   both.push_back(send_all());
@@ -162,41 +155,59 @@ Awaitable<void> ShardPush::read_ahead(std::size_t index) {
 }
 
 Awaitable<Result<void>> ShardPush::pull_window(std::size_t self, std::size_t from, Window window) {
-  auto const wanted = wanted_of(window);
+  auto indexes = distinct_in(window);
+  std::vector<WantedChunk> wanted;
+  for (auto const index : indexes) {
+    wanted.push_back({.digest = chunks_[index].digest, .base = base_of(index)});
+  }
   auto const address = copies_[from].address();
   auto const outcomes = co_await copies_[self].pull(address, wanted);
-  std::vector<Digest> lacking;
-  for (auto const& outcome : outcomes) {
-    if (outcome.error) lacking.push_back(outcome.chunk);
-  }
-  if (lacking.empty()) co_return ok();
+  bool const has_all = std::none_of(outcomes.begin(), outcomes.end(),
+                                    [](auto const& outcome) { return outcome.error.has_value(); });
+  if (has_all) co_return ok();
   bool const stopped = co_await is_cancelled();
   if (stopped) co_return cancelled();
-  co_return co_await push_missing(self, std::move(lacking));
+  co_return co_await push_known(self, std::move(indexes));
 }
 
 Awaitable<Result<void>> ShardPush::push_missing(std::size_t self, std::vector<Digest> digests) {
   std::unordered_set<Digest> wanted(digests.begin(), digests.end());
+  std::vector<std::size_t> indexes;
   for (std::size_t index = 0; index < chunks_.size() && !wanted.empty(); ++index) {
-    if (wanted.erase(chunks_[index].digest) == 0) continue;
+    if (wanted.erase(chunks_[index].digest) > 0) indexes.push_back(index);
+  }
+  co_return co_await push_known(self, std::move(indexes));
+}
+
+Awaitable<Result<void>> ShardPush::push_known(std::size_t self, std::vector<std::size_t> indexes) {
+  CO_TRY(auto const lacks, co_await lacking(self, indexes));
+  for (auto const index : indexes) {
+    if (!lacks.contains(chunks_[index].digest)) continue;
     Window const one{.first = index, .last = index + 1, .bytes = slices_[index].bytes};
     CO_TRY(auto permit, co_await buffers_.acquire(one.bytes));
     CO_TRY(auto chunks, co_await read_window(one));
-    std::vector<Digest> lacking{chunks_[index].digest};
-    // Whether it holds the base was not asked.
-    if (auto const base = sender_.base_of(slices_[index])) lacking.push_back(base->digest);
-    CO_TRY(co_await send(self, chunks, lacking));
+    CO_TRY(co_await send(self, chunks, lacks));
   }
   co_return ok();
 }
 
+Awaitable<Result<std::unordered_set<Digest>>> ShardPush::lacking(
+    std::size_t self, std::vector<std::size_t> const& indexes) {
+  std::vector<Digest> asked;
+  for (auto const index : indexes) {
+    asked.push_back(chunks_[index].digest);
+    if (auto const base = base_of(index)) asked.push_back(*base);
+  }
+  CO_TRY(auto const missing, co_await copies_[self].missing(asked));
+  co_return std::unordered_set<Digest>(missing.begin(), missing.end());
+}
+
 Awaitable<Result<void>> ShardPush::send(std::size_t self, std::vector<ReadChunk>& chunks,
-                                        std::vector<Digest> const& lacking) {
-  std::unordered_set<Digest> const lacks(lacking.begin(), lacking.end());
+                                        std::unordered_set<Digest> const& lacking) {
   std::unordered_set<Digest> queued;
   std::vector<ReadChunk*> queue;
   for (auto& chunk : chunks) {
-    if (lacks.contains(chunk.ref.digest) && queued.insert(chunk.ref.digest).second) {
+    if (lacking.contains(chunk.ref.digest) && queued.insert(chunk.ref.digest).second) {
       queue.push_back(&chunk);
     } else {
       sender_.note_present(chunk.ref.raw_bytes);
@@ -208,7 +219,7 @@ Awaitable<Result<void>> ShardPush::send(std::size_t self, std::vector<ReadChunk>
     while (next < queue.size() && outcome.has_value()) {
       auto* chunk = queue[next++];
       auto base = sender_.base_of(chunk->slice);
-      if (base && lacks.contains(base->digest)) base.reset();
+      if (base && lacking.contains(base->digest)) base.reset();
       auto sent = co_await sender_.send(copies_[self], *chunk, base);
       if (sent.has_error() && outcome.has_value()) outcome = std::move(sent);
     }
@@ -275,28 +286,19 @@ Awaitable<Result<void>> ShardPush::sync(std::size_t self) {
   co_return ok();
 }
 
-// Each once, with the base that it may be a change of.
-std::vector<WantedChunk> ShardPush::wanted_of(Window window) const {
-  std::vector<WantedChunk> wanted;
+std::vector<std::size_t> ShardPush::distinct_in(Window window) const {
+  std::vector<std::size_t> indexes;
   std::unordered_set<Digest> seen;
   for (std::size_t index = window.first; index < window.last; ++index) {
-    auto const& digest = chunks_[index].digest;
-    if (!seen.insert(digest).second) continue;
-    auto const base = sender_.base_of(slices_[index]);
-    bool const is_change = base && base->digest != digest;
-    wanted.push_back(
-        {.digest = digest, .base = is_change ? std::optional(base->digest) : std::nullopt});
+    if (seen.insert(chunks_[index].digest).second) indexes.push_back(index);
   }
-  return wanted;
+  return indexes;
 }
 
-std::vector<Digest> ShardPush::digests_of(Window window) const {
-  std::vector<Digest> digests;
-  std::unordered_set<Digest> seen;
-  for (std::size_t index = window.first; index < window.last; ++index) {
-    if (seen.insert(chunks_[index].digest).second) digests.push_back(chunks_[index].digest);
-  }
-  return digests;
+std::optional<Digest> ShardPush::base_of(std::size_t index) const {
+  auto const base = sender_.base_of(slices_[index]);
+  if (!base || base->digest == chunks_[index].digest) return std::nullopt;
+  return base->digest;
 }
 
 }  // namespace grove

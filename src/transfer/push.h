@@ -15,6 +15,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -78,7 +79,7 @@ class ShardPush {
   // This copy is not made: the others do not wait for it. Before any of them runs.
   void leave_out(std::size_t copy) { progress_[copy].phase = CopyPhase::failed; }
 
-  // Sends the copy's worker these chunks again, which it turned out to lack. The list is known.
+  // Sends the copy's worker what it lacks of these chunks, once more. The list is known.
   Awaitable<Result<void>> push_missing(std::size_t copy, std::vector<Digest> digests);
 
   // Reads what no copy could be sent, so that the shard's content is known all the same.
@@ -103,9 +104,13 @@ class ShardPush {
   Awaitable<Result<void>> move_window(std::size_t self, WindowSource from, std::size_t index);
   Awaitable<Result<void>> push_window(std::size_t self, std::size_t index);
   Awaitable<Result<void>> pull_window(std::size_t self, std::size_t from, Window window);
-  // `lacking`: of these chunks and their bases, what the worker said it has not.
+  // These chunks, whose names are known: only what is lacking is read again.
+  Awaitable<Result<void>> push_known(std::size_t self, std::vector<std::size_t> indexes);
+  // Of these chunks and their bases, what the worker has not.
+  Awaitable<Result<std::unordered_set<Digest>>> lacking(std::size_t self,
+                                                        std::vector<std::size_t> const& indexes);
   Awaitable<Result<void>> send(std::size_t self, std::vector<ReadChunk>& chunks,
-                               std::vector<Digest> const& lacking);
+                               std::unordered_set<Digest> const& lacking);
   Awaitable<Result<ReadWindow>> take_window(std::size_t index);
   Awaitable<void> read_ahead(std::size_t index);
   Awaitable<Result<std::vector<ReadChunk>>> read_window(Window window);
@@ -114,8 +119,10 @@ class ShardPush {
   void finish_list();
   bool is_ahead(std::size_t index) const { return ahead_ && ahead_->window_index == index; }
   bool is_known(Window window) const { return window.last <= chunks_.size(); }
-  std::vector<Digest> digests_of(Window window) const;
-  std::vector<WantedChunk> wanted_of(Window window) const;
+  // Indexes of the window's chunks, each name once.
+  std::vector<std::size_t> distinct_in(Window window) const;
+  // What the chunk may be sent as a change of.
+  std::optional<Digest> base_of(std::size_t index) const;
 
   ChunkSource& source_;
   ChunkSender& sender_;

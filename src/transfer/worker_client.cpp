@@ -405,6 +405,10 @@ Awaitable<Result<InventoryPage>> WorkerClient::all_pages(std::string query, Pagi
     std::move(page.value().refs.begin(), page.value().refs.end(), std::back_inserter(all.refs));
     std::move(page.value().tombstones.begin(), page.value().tombstones.end(),
               std::back_inserter(all.tombstones));
+    if (all.refs.size() + all.tombstones.size() > limits::inventory_refs_max) {
+      co_return fail(ErrorKind::exhausted, "{}: names more than {} refs; check what it holds",
+                     address_.endpoint.text(), limits::inventory_refs_max);
+    }
     after = page.value().next;
   } while (!after.empty() && all.refs.size() < paging.refs_count_max);
   co_return all;

@@ -27,13 +27,7 @@ constexpr std::size_t looks_max = 64;
 Result<void> check_complete(File const& file, CheckpointKey const& key, std::uint64_t size) {
   if (size == 0) return fail(ErrorKind::invalid, "it is empty");
   if (!key.is_safetensors()) return ok();
-  std::uint64_t offset = 0;
-  auto const reader = [&](std::span<std::byte> bytes) -> Result<std::size_t> {
-    TRY(auto const count, file.read_at(bytes, offset));
-    offset += count;
-    return count;
-  };
-  TRY(parse_safetensors(reader, size));
+  TRY(parse_safetensors(reader_of(file), size));
   return ok();
 }
 

@@ -8,9 +8,6 @@
 namespace grove {
 namespace {
 
-// A delta costs both sides the reading of a base and the coding; a tenth of the bytes is worth it.
-constexpr std::size_t worth_tenths = 9;
-
 Error damaged_base(Digest const& digest, Digest const& base, std::string_view remedy) {
   return fail(ErrorKind::conflict, "chunk {}: its base {} is damaged here; {}", digest.short_hex(),
               base.short_hex(), remedy);
@@ -69,8 +66,9 @@ Result<Buffer> make_delta(ChunkStore& chunks, Digest const& digest, Digest const
                 digest.short_hex(), chunk.bytes.size(), base.short_hex(), earlier.bytes.size(),
                 ask_whole);
   }
-  auto delta = encode_delta(chunk.bytes, earlier.bytes, ValueType::unknown, chunk.codec,
-                            chunk.encoded_bytes * worth_tenths / 10);
+  auto const bytes_max =
+      static_cast<std::size_t>(delta_share_max * static_cast<double>(chunk.encoded_bytes));
+  auto delta = encode_delta(chunk.bytes, earlier.bytes, ValueType::unknown, chunk.codec, bytes_max);
   if (!delta) {
     return fail(ErrorKind::conflict, "chunk {}: as a delta to {} it would hardly be smaller; {}",
                 digest.short_hex(), base.short_hex(), ask_whole);

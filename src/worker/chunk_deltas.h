@@ -31,7 +31,7 @@ Result<void> keep_delta(ChunkStore& chunks, Digest const& digest, Digest const& 
 
 // The chunk `digest` as a delta to `base`, naming the codec it is stored with.
 // Fails: conflict (the base is not here, damaged or of another length, or the delta would take more
-// than nine tenths of the chunk as it is stored: ask for it whole), or as ChunkStore::get().
+// than delta_share_max of the chunk as it is stored: ask for it whole), or as ChunkStore::get().
 Result<Buffer> make_delta(ChunkStore& chunks, Digest const& digest, Digest const& base);
 
 }  // namespace grove

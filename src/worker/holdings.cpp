@@ -15,8 +15,9 @@ constexpr std::size_t background_threads_count = 4;
 // One that syncs chunks, one that writes what names them.
 constexpr std::size_t commits_threads_count = 2;
 
+// Some wait for the disk while others hash.
 std::size_t offload_threads_count() {
-  return std::max<std::size_t>(2, std::thread::hardware_concurrency());
+  return std::max<std::size_t>(4, std::thread::hardware_concurrency());
 }
 
 }  // namespace
