@@ -70,7 +70,7 @@ TEST_F(DeltaBasesTest, FailWhereTheEarlierFileHasBecomeShorter) {
 
 TEST_F(DeltaBasesTest, GiveUpTheTensorWhoseDeltasAreRefused) {
   auto earlier = bases();
-  for (int time = 0; time < limits::delta_refusals_max; ++time) {
+  for (std::size_t time = 0; time < limits::delta_refusals_max; ++time) {
     EXPECT_TRUE(earlier.find(chunk_of_a()));
     earlier.note(chunk_of_a(), DeltaOutcome::refused);
   }

@@ -147,7 +147,7 @@ TEST_F(ChunkDeltas, AreMadeOnlyWhereTheyPay) {
   store_.open();
 
   put(base_, Codec::raw);
-  Bytes const unlike = noise(base_.size());
+  Bytes const unlike = noise(base_.size(), 7);
   put(unlike, Codec::raw);
   auto const refused = make_delta(store_.chunks(), sha256(unlike), base_digest());
   expect_conflict(refused.error(), "hardly be smaller; ask for it whole");
