@@ -34,7 +34,7 @@ BANNED_IN = [
 ]
 # The calls that decide what is durable and visible. A member of ours may be named open.
 DURABLE = re.compile(r"(?<![\w>.:])(::|std::|std::filesystem::)?"
-                     r"(fsync|fdatasync|syncfs|rename|renameat2?|openat2?|open(?=\([^)]*O_)|creat)\(")
+                     r"(fsync|fdatasync|syncfs|rename|renameat2?|openat2?|open(?=\((?:[^()]|\([^()]*\))*O_)|creat)\(")
 DURABLE_ALLOWED_IN = {"src/base/file.cpp", "src/base/beneath.cpp"}
 # net/ owns tasks: spawned ones, and those that run side by side inside one.
 SPAWNING_ALLOWED_IN = {"src/net/task_group.cpp", "src/net/task_group.h", "src/net/parallel.cpp"}

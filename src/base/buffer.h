@@ -3,6 +3,7 @@
 // Threads: owned by one task at a time; move it to hand it on.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -31,6 +32,16 @@ class Buffer {
 
   // Makes the buffer shorter; the memory is kept. `size` must not exceed size().
   void shrink(std::size_t size) { size_ = size < size_ ? size : size_; }
+  // The same, and most of the memory behind it is given back, at the price of a copy.
+  void trim(std::size_t size) {
+    if (size < size_ - size_ / 8) {
+      Buffer smaller(size);
+      std::copy_n(bytes_.get(), size, smaller.data());
+      *this = std::move(smaller);
+    } else {
+      shrink(size);
+    }
+  }
 
  private:
   std::unique_ptr<std::byte[]> bytes_;

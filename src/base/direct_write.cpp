@@ -1,16 +1,12 @@
 #include "base/direct_write.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 #include <memory>
 #include <new>
 
-#include "base/descriptor.h"
 #include "base/limits.h"
 
 namespace grove {
@@ -36,9 +32,8 @@ std::byte* aligned_piece() {
   return piece.get();
 }
 
-// Writes `bytes`, and zeros up to the end of the last block. False where the file system wants it
-// done otherwise; what is written so far does not matter then.
-Result<bool> write_blocks(int fd, std::span<std::byte const> bytes, File const& file) {
+// Writes `bytes`, and zeros up to the end of the last block.
+Result<void> write_blocks(File& direct, std::span<std::byte const> bytes) {
   std::byte* const piece = aligned_piece();
   std::uint64_t offset = 0;
   while (!bytes.empty()) {
@@ -46,25 +41,22 @@ Result<bool> write_blocks(int fd, std::span<std::byte const> bytes, File const& 
     std::memcpy(piece, bytes.data(), taken);
     auto const length = (taken + block_bytes - 1) / block_bytes * block_bytes;
     std::memset(piece + taken, 0, length - taken);
-    auto const count = without_interruption(
-        [&] { return ::pwrite(fd, piece, length, static_cast<off_t>(offset)); });
-    if (count < 0 && errno != EINVAL) return file_error("write", file.path(), errno);
-    if (count != static_cast<ssize_t>(length)) return false;
+    TRY(direct.write_at({piece, length}, offset));
     bytes = bytes.subspan(taken);
     offset += length;
   }
-  return true;
+  return ok();
 }
 
 }  // namespace
 
 Result<void> write_past_cache(File& file, std::span<std::byte const> bytes) {
   if (bytes.size() < direct_bytes_min) return file.write_at(bytes, 0);
-  Descriptor const direct(without_interruption(
-      [&] { return ::open(file.path().c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW); }));
-  if (direct.get() < 0) return file.write_at(bytes, 0);
-  TRY(bool const is_written, write_blocks(direct.get(), bytes, file));
-  if (!is_written) {
+  auto direct = file.reopen_past_cache();
+  if (!direct) return file.write_at(bytes, 0);
+  // A file system may refuse only now, whatever it wants instead: the cache takes anything. What
+  // is wrong with the disk shows there again.
+  if (!write_blocks(*direct, bytes)) {
     TRY(file.write_at(bytes, 0));
   }
   return file.truncate(bytes.size());

@@ -1,9 +1,8 @@
 // A new file's content straight to the disk, past the page cache.
 //
-// For what is not read again soon, as a worker's chunks are not: a write by way of the cache copies
-// into fresh pages, which costs most of what a store costs a CPU, and pushes out what the machine
-// is used for (docs/benchmarks.md#one-machine-what-was-tried). Durable only after a sync, like any
-// other write.
+// For what nobody reads soon: a write by way of the cache copies into fresh pages, which can cost
+// more than all else that a store costs a CPU, and pushes out what the machine is used for
+// (docs/benchmarks.md#one-machine-what-was-tried). Durable only after a sync, like any other write.
 // Threads: any; blocks for as long as the disk takes.
 #pragma once
 

@@ -1,5 +1,11 @@
 #include "base/direct_write.h"
 
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -46,6 +52,36 @@ TEST(DirectWriteTest, TakesBytesFromAnyAddress) {
     auto const read = read_whole(file.path(), part.size()).value();
     EXPECT_TRUE(std::ranges::equal(read.span(), part)) << start;
   }
+}
+
+bool is_cached(std::filesystem::path const& path) {
+  int const fd = ::open(path.c_str(), O_RDONLY);
+  auto const page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  void* const page = ::mmap(nullptr, page_bytes, PROT_READ, MAP_SHARED, fd, 0);
+  unsigned char resident = 0;
+  EXPECT_EQ(::mincore(page, page_bytes, &resident), 0);
+  ::munmap(page, page_bytes);
+  ::close(fd);
+  return (resident & 1) != 0;
+}
+
+bool is_in_memory(std::filesystem::path const& path) {
+  struct statfs status {};
+  EXPECT_EQ(::statfs(path.c_str(), &status), 0);
+  return status.f_type == TMPFS_MAGIC;
+}
+
+TEST(DirectWriteTest, LeavesNothingInTheCacheWhereThereIsAnotherWay) {
+  TestFolder const folder;
+  auto const bytes = some_bytes(limits::mib);
+  auto usual = File::create(folder.path() / "usual").value();
+  ASSERT_TRUE(usual.write_at(bytes, 0).has_value());
+  EXPECT_TRUE(is_cached(usual.path()));
+
+  auto past = File::create(folder.path() / "past").value();
+  ASSERT_TRUE(write_past_cache(past, bytes).has_value());
+  bool const has_another_way = past.reopen_past_cache() && !is_in_memory(past.path());
+  EXPECT_EQ(is_cached(past.path()), !has_another_way);
 }
 
 TEST(DirectWriteTest, SaysWhichFileCannotBeWritten) {

@@ -104,6 +104,12 @@ Result<File> File::create(fs::path const& path, std::uint32_t mode) {
   return File(fd, path);
 }
 
+std::optional<File> File::reopen_past_cache() const {
+  int const fd = open_retrying(path_, O_WRONLY | O_DIRECT | O_NOFOLLOW);
+  if (fd < 0) return std::nullopt;
+  return File(fd, path_);
+}
+
 Result<std::size_t> File::read_at(std::span<std::byte> bytes, std::uint64_t offset) const {
   std::size_t done = 0;
   while (done < bytes.size()) {
@@ -413,11 +419,12 @@ Result<Space> space_of(fs::path const& path) {
                .free_bytes = std::uint64_t{status.f_bavail} * status.f_frsize};
 }
 
-std::uint64_t physical_memory_bytes() {
+CacheUse cache_use_for(std::uint64_t file_bytes) {
   auto const pages = ::sysconf(_SC_PHYS_PAGES);
   auto const page_bytes = ::sysconf(_SC_PAGESIZE);
-  if (pages <= 0 || page_bytes <= 0) return std::numeric_limits<std::uint64_t>::max();
-  return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes);
+  if (pages <= 0 || page_bytes <= 0) return CacheUse::keep;
+  auto const memory = static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes);
+  return file_bytes > memory / 2 ? CacheUse::drop_behind : CacheUse::keep;
 }
 
 }  // namespace grove

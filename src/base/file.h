@@ -38,6 +38,12 @@ struct FileStamp {
   friend bool operator==(FileStamp const&, FileStamp const&) = default;
 };
 
+// What becomes of what was read or written: it stays in the page cache for who reads it soon, or
+// not.
+enum class CacheUse { keep, drop_behind };
+// Files of more than half the memory would push out everything, themselves included.
+CacheUse cache_use_for(std::uint64_t file_bytes);
+
 // An open file descriptor. Move-only; closed at the end of its life.
 class File {
  public:
@@ -55,6 +61,11 @@ class File {
                                    std::filesystem::path const& relative);
   // Creates `path` for reading and writing; fails with conflict if it exists.
   static Result<File> create(std::filesystem::path const& path, std::uint32_t mode = 0644);
+
+  // The same file once more, to be written past the page cache: offsets, lengths and memory in
+  // multiples of the disk's blocks (open(2), O_DIRECT). Nothing where the file system has no such
+  // way.
+  std::optional<File> reopen_past_cache() const;
 
   // Reads up to bytes.size() at `offset`; fewer only at the end of the file.
   Result<std::size_t> read_at(std::span<std::byte> bytes, std::uint64_t offset) const;
@@ -158,7 +169,5 @@ Result<void> remove_tree(std::filesystem::path const& path);
 // Names (not paths) of the entries, sorted. A folder that is not there is empty.
 Result<std::vector<std::string>> list_folder(std::filesystem::path const& path);
 Result<Space> space_of(std::filesystem::path const& path);
-// Of this machine: a file larger than that cannot be cached whole. Without end where it is unknown.
-std::uint64_t physical_memory_bytes();
 
 }  // namespace grove

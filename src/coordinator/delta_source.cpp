@@ -1,6 +1,7 @@
 #include "coordinator/delta_source.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "coordinator/locate.h"
+#include "format/little_endian.h"
 #include "net/task_group.h"
 #include "plan/delta_base.h"
 #include "plan/earlier_checkpoint.h"
@@ -20,6 +22,7 @@ namespace {
 
 struct EarlierFile {
   File file;
+  CacheUse cache = CacheUse::keep;
   SafetensorsLayout layout;
 };
 
@@ -30,8 +33,15 @@ Result<EarlierFile> open_earlier(Config const& config, Manifest const& manifest)
   if (stamp.size != manifest.file_bytes || stamp.mtime_ns != manifest.mtime_ns) {
     return fail(ErrorKind::conflict, "the file has changed since it was stored");
   }
+  // The header that was stored is not too large; whose size and time lie may have any.
+  std::array<std::byte, sizeof(std::uint64_t)> length;
+  TRY(file.read_exactly_at(length, 0));
+  if (length.size() + load_little_endian<std::uint64_t>(length, 0) != manifest.header_bytes) {
+    return fail(ErrorKind::conflict, "its header is not the one that was stored");
+  }
   TRY(auto layout, parse_safetensors(reader_of(file), stamp.size));
-  return EarlierFile{.file = std::move(file), .layout = std::move(layout)};
+  return EarlierFile{
+      .file = std::move(file), .cache = cache_use_for(stamp.size), .layout = std::move(layout)};
 }
 
 // One look for the bases of one store.
@@ -103,11 +113,11 @@ class DeltaSearch {
     co_return co_await services_.offload.run([&]() -> Result<DeltaBases> {
       DeltaPairs pairs(layout_, earlier.layout, lists);
       if (pairs.is_empty()) return fail(ErrorKind::not_found, "it has no tensors in common");
-      return DeltaBases(std::move(earlier.file), std::move(pairs));
+      return DeltaBases(std::move(earlier.file), std::move(pairs), earlier.cache);
     });
   }
 
-  // As many as can be had.
+  // As many as can be had, and as limits::delta_chunks_max allows.
   Awaitable<Result<std::vector<ShardList>>> fetch_lists(EarlierCheckpoint const& candidate,
                                                         Manifest const& manifest) {
     auto const inventories = co_await inventories_of(services_, config_, members_, candidate.key);
@@ -115,21 +125,21 @@ class DeltaSearch {
     std::vector<ShardList> lists;
     std::size_t chunks_count = 0;
     for (auto const& shard : plan.shards) {
-      auto list = co_await fetch_list(shard, manifest.shards[shard.shard.value].list);
+      auto list = co_await fetch_list(shard, manifest.shards[shard.shard.value].list,
+                                      limits::delta_chunks_max - chunks_count);
       if (!list) continue;
       chunks_count += list->chunks.size();
-      if (chunks_count > limits::delta_chunks_max) {
-        co_return fail(ErrorKind::exhausted, "it has too many chunks");
-      }
       lists.push_back(std::move(*list));
     }
     co_return lists;
   }
 
-  Awaitable<std::optional<ShardList>> fetch_list(ShardSources const& shard, Digest list) {
+  Awaitable<std::optional<ShardList>> fetch_list(ShardSources const& shard, Digest list,
+                                                 std::size_t chunks_max) {
+    auto const bytes_max = std::min(shard_list_bytes(chunks_max), limits::list_bytes_max);
     for (auto const holder : shard.holders) {
       WorkerClient worker(services_.http, address_of(config_.workers[holder]), {});
-      auto fetched = co_await worker.get_list(list);
+      auto fetched = co_await worker.get_list(list, bytes_max);
       if (fetched) co_return std::move(fetched).value();
     }
     co_return std::nullopt;

@@ -26,9 +26,6 @@ constexpr std::chrono::milliseconds timestamp_step = 40ms;
 // A file that is still being written after this many steps is reported, not waited for.
 constexpr int settle_tries_max = 50;
 
-// A file of more than half the memory is not kept in the page cache by reading it.
-constexpr std::uint64_t file_share_of_memory_max = 2;
-
 bool is_fresh(FileStamp const& stamp) {
   auto const now = std::chrono::system_clock::now().time_since_epoch();
   auto const changed = std::chrono::nanoseconds(std::max(stamp.ctime_ns, stamp.mtime_ns));
@@ -94,11 +91,8 @@ Awaitable<Result<void>> StoreJob::open_request() {
     co_return fail(ErrorKind::invalid, "{} is empty; nothing to store", request_.path.string());
   }
   stamp_ = stamp;
-  auto const cache = stamp_.size > physical_memory_bytes() / file_share_of_memory_max
-                         ? CacheUse::drop_behind
-                         : CacheUse::keep;
-  source_ =
-      std::make_unique<ChunkSource>(services_.executor, std::move(file), cache, services_.offload);
+  source_ = std::make_unique<ChunkSource>(services_.executor, std::move(file),
+                                          cache_use_for(stamp_.size), services_.offload);
   job_->set_bytes_total(stamp_.size);
   co_return ok();
 }

@@ -38,7 +38,7 @@ Buffer encode_chunk(std::span<std::byte const> raw, Codec codec) {
   Buffer encoded(limits::chunk_header_bytes + raw.size());
   auto const payload = encoded.span().subspan(limits::chunk_header_bytes);
   if (auto const size = encode_payload(raw, codec, payload)) {
-    encoded.shrink(limits::chunk_header_bytes + *size);
+    encoded.trim(limits::chunk_header_bytes + *size);
     seal_chunk(encoded.span(), codec, raw.size());
   } else {
     std::ranges::copy(raw, payload.begin());

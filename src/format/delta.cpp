@@ -93,7 +93,7 @@ std::optional<Buffer> encode_delta(std::span<std::byte const> raw, std::span<std
       },
       raw.subspan(planes_bytes), encoded.span().subspan(limits::chunk_header_bytes));
   if (!size || *size > payload_bytes_max) return std::nullopt;
-  encoded.shrink(limits::chunk_header_bytes + *size);
+  encoded.trim(limits::chunk_header_bytes + *size);
   seal(encoded.span(),
        {.codec = store_as,
         .raw_bytes = static_cast<std::uint32_t>(raw.size()),

@@ -124,10 +124,14 @@ std::uint64_t ShardList::bytes() const {
   return sum;
 }
 
+std::uint64_t shard_list_bytes(std::size_t chunks_count) {
+  return list_header_bytes + std::uint64_t{chunks_count} * chunk_ref_bytes;
+}
+
 Buffer serialize(ShardList const& list) {
   GROVE_ASSERT(list.chunks.size() <=
                (limits::list_bytes_max - list_header_bytes) / chunk_ref_bytes);
-  Buffer buffer(list_header_bytes + list.chunks.size() * chunk_ref_bytes);
+  Buffer buffer(shard_list_bytes(list.chunks.size()));
   auto const bytes = buffer.span();
   std::memcpy(bytes.data(), list_magic.data(), list_magic.size());
   store_little_endian(bytes, version_offset, list_version);
@@ -157,7 +161,7 @@ Result<ShardList> parse_shard_list(std::span<std::byte const> bytes) {
                 version, list_version);
   }
   auto const count = load_little_endian<std::uint32_t>(bytes, count_offset);
-  if (bytes.size() != list_header_bytes + std::uint64_t{count} * chunk_ref_bytes) {
+  if (bytes.size() != shard_list_bytes(count)) {
     return fail(ErrorKind::invalid, "shard list: {} bytes long, which {} chunks do not fill",
                 bytes.size(), count);
   }

@@ -49,6 +49,8 @@ struct ShardList {
   std::uint64_t bytes() const;  // sum of the chunks' raw lengths
 };
 
+// What the list of so many chunks takes.
+std::uint64_t shard_list_bytes(std::size_t chunks_count);
 Buffer serialize(ShardList const& list);
 // Fails: invalid (magic, version, count against length, zero or over-long chunks, overflow).
 Result<ShardList> parse_shard_list(std::span<std::byte const> bytes);

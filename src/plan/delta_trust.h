@@ -1,7 +1,7 @@
 // Whether deltas are still worth trying, tensor by tensor. Pure.
 //
 // Three refusals in a row end deltas for a tensor: its bases are not where they should be, and
-// every refused delta is sent for nothing. So do four chunks in a row of which the delta was no
+// every refused delta is sent for nothing. So do four chunks in a row of which the delta was hardly
 // smaller than the chunk would have been without: the tensor has changed too much. And where
 // refusals follow one another from tensor to tensor, the earlier file is not what it was when it
 // was stored, and deltas end for all of them. What was given up stays given up.
@@ -18,7 +18,7 @@ namespace grove {
 
 enum class DeltaOutcome {
   sent,      // and taken
-  refused,   // sent, and it had to be sent again whole
+  refused,   // it had to be sent again whole, or its base could not be read
   no_profit  // not sent: it would not have been smaller
 };
 

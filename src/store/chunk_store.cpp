@@ -135,16 +135,18 @@ ChunkStore::ChunkStore(DataFolder const& folder, std::uint64_t reserved_bytes)
 
 ChunkStore::~ChunkStore() = default;
 
-Result<void> ChunkStore::put(Digest const& digest, std::span<std::byte const> encoded) {
+Result<void> ChunkStore::put(Digest const& digest, std::span<std::byte const> encoded,
+                             CacheUse cache) {
   TRY(state_->check_trusted());
   {
     Buffer scratch;
     TRY(decode_chunk(encoded, digest, scratch));
   }
-  return put_proven(digest, encoded);
+  return put_proven(digest, encoded, cache);
 }
 
-Result<void> ChunkStore::put_proven(Digest const& digest, std::span<std::byte const> encoded) {
+Result<void> ChunkStore::put_proven(Digest const& digest, std::span<std::byte const> encoded,
+                                    CacheUse cache) {
   TRY(state_->check_trusted());
   if (has(digest)) return ok();
 
@@ -157,7 +159,12 @@ Result<void> ChunkStore::put_proven(Digest const& digest, std::span<std::byte co
                 state_->reserved_bytes);
   }
   TRY(auto file, PendingFile::create(state_->folder.tmp()));
-  TRY(write_past_cache(file.file(), encoded));
+  if (cache == CacheUse::drop_behind) {
+    TRY(write_past_cache(file.file(), encoded));
+  } else {
+    TRY(file.file().write_at(encoded, 0));
+    file.file().start_writeback(0, encoded.size());
+  }
 
   bool is_full = false;
   {

@@ -40,16 +40,18 @@ class ChunkStore {
   ChunkStore& operator=(ChunkStore const&) = delete;
 
   // Keeps one encoded chunk. Idempotent: a chunk already here is not written again.
+  // CacheUse::keep where somebody reads it soon: the first copy, which the others pull.
   // The chunk is readable at once but survives power loss only after the next sync().
   // Fails: corrupt (does not decode to `digest`), exhausted (disk full; nothing is left behind),
   // internal (an earlier sync failed, see sync()).
-  Result<void> put(Digest const& digest, std::span<std::byte const> encoded);
+  Result<void> put(Digest const& digest, std::span<std::byte const> encoded,
+                   CacheUse cache = CacheUse::keep);
 
   // As put(), of bytes that are known to decode to what `digest` names, because the caller made
   // them from raw bytes that it has just proven (decode_delta): nothing is hashed a second time.
   // Anything else would lie under a wrong name until somebody verifies it.
   // Fails: exhausted, internal.
-  Result<void> put_proven(Digest const& digest, std::span<std::byte const> encoded);
+  Result<void> put_proven(Digest const& digest, std::span<std::byte const> encoded, CacheUse cache);
 
   // The encoded chunk, checked against its checksum (not its name: the receiver does that).
   // Fails: not_found; corrupt: it is moved to quarantine/ and counts as absent from then on.

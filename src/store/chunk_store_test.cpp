@@ -72,13 +72,14 @@ TEST(ChunkStore, RefusesWhatDoesNotMatchItsName) {
 TEST(ChunkStore, BelievesACallerThatHasProvenTheBytes) {
   TestStore store;
   auto const digest = sha256("proven");
-  ASSERT_TRUE(store.chunks().put_proven(digest, encoded("proven").span()));
-  ASSERT_TRUE(store.chunks().put_proven(digest, encoded("proven").span()));
+  ASSERT_TRUE(store.chunks().put_proven(digest, encoded("proven").span(), CacheUse::keep));
+  ASSERT_TRUE(store.chunks().put_proven(digest, encoded("proven").span(), CacheUse::keep));
   EXPECT_EQ(names_in(store.data().tmp()).size(), 1U);
   ASSERT_TRUE(store.chunks().sync());
   EXPECT_TRUE(store.chunks().verify(digest));
 
-  ASSERT_TRUE(store.chunks().put_proven(sha256("name"), encoded("not looked at").span()));
+  ASSERT_TRUE(
+      store.chunks().put_proven(sha256("name"), encoded("not looked at").span(), CacheUse::keep));
   EXPECT_EQ(kind_of(store.chunks().verify(sha256("name"))), ErrorKind::corrupt);
 }
 
@@ -104,7 +105,7 @@ TEST(ChunkStore, QuarantinesWhatIsSoundByItsChecksumAndDoesNotDecode) {
   chunk.span().back() ^= std::byte{1};
   EnvelopeKind const kind{.noun = "chunk", .magic = {'g', 'r', 'v', 'c', 'h', 'u', 'n', 'k'}};
   seal(chunk.span(), parse_chunk_header(chunk.span()).value(), kind);
-  ASSERT_TRUE(store.chunks().put_proven(sha256(raw), chunk.span()));
+  ASSERT_TRUE(store.chunks().put_proven(sha256(raw), chunk.span(), CacheUse::keep));
   ASSERT_TRUE(store.chunks().sync());
   EXPECT_TRUE(store.chunks().get(sha256(raw)));
   EXPECT_EQ(kind_of(store.chunks().get_raw(sha256(raw))), ErrorKind::corrupt);

@@ -31,14 +31,15 @@ Encoded encode_whole(ReadChunk& chunk) {
 }
 
 // Nothing where the delta would not be worth it. Fails: as DeltaBases::read.
-Result<Encoded> encode_against(ReadChunk const& chunk, DeltaBases const& bases,
-                               DeltaBase const& base, Switch compression) {
+// `encodes`: what travels without it would be coded.
+Result<Encoded> encode_against(ReadChunk const& chunk, DeltaBases& bases, DeltaBase const& base,
+                               Switch compression, bool encodes) {
   Buffer earlier(base.raw_bytes);
   TRY(bases.read(base, earlier.span()));
   auto const begun = Clock::now();
   auto const whole =
       compression == Switch::off ? CodecChoice{} : choose_codec(chunk.raw(), chunk.slice.values);
-  auto const bytes_max = static_cast<std::size_t>(delta_share_max * whole.ratio *
+  auto const bytes_max = static_cast<std::size_t>(delta_share_max * (encodes ? whole.ratio : 1) *
                                                   static_cast<double>(chunk.raw().size()));
   Encoded encoded;
   encoded.bytes =
@@ -61,6 +62,11 @@ std::optional<DeltaBase> ChunkSender::base_of(ChunkSlice const& slice) const {
   return options_.bases->find(slice);
 }
 
+bool ChunkSender::encodes() const {
+  return options_.compression == Switch::on ||
+         (options_.compression == Switch::automatic && pace_.pays());
+}
+
 Awaitable<Result<void>> ChunkSender::send(WorkerClient& worker, ReadChunk& chunk,
                                           std::optional<DeltaBase> base) {
   if (base) {
@@ -74,8 +80,9 @@ Awaitable<Result<bool>> ChunkSender::send_delta(WorkerClient& worker, ReadChunk 
                                                 DeltaBase base) {
   auto& bases = *options_.bases;
   CO_TRY(auto permit, co_await room_.acquire(base.raw_bytes + chunk.buffer.size()));
-  auto encoded = co_await offload_.run(
-      [&] { return encode_against(chunk, bases, base, options_.compression); });
+  auto encoded = co_await offload_.run([&, encodes = encodes()] {
+    return encode_against(chunk, bases, base, options_.compression, encodes);
+  });
   permit.release(base.raw_bytes);
   if (encoded.has_error()) {  // the earlier file is not what it was
     bases.note(chunk.slice, DeltaOutcome::refused);

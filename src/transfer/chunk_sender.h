@@ -53,11 +53,12 @@ class ChunkSender {
   Awaitable<Result<void>> send(WorkerClient& worker, ReadChunk& chunk,
                                std::optional<DeltaBase> base);
 
-  // A worker had so many raw bytes that it was offered.
+  // A worker had so many raw bytes that it was offered, before this store sent it any.
   void note_present(std::uint64_t bytes) { totals_.present_bytes += bytes; }
   SentTotals const& totals() const { return totals_; }
 
  private:
+  bool encodes() const;
   Awaitable<Result<void>> send_whole(WorkerClient& worker, ReadChunk& chunk);
   // False: send it whole.
   Awaitable<Result<bool>> send_delta(WorkerClient& worker, ReadChunk const& chunk, DeltaBase base);

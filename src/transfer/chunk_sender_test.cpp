@@ -147,7 +147,7 @@ class DeltaSenderTest : public ChunkSenderTest {
     std::vector<ShardList> const lists{
         {.file_offset = header_bytes, .chunks = {{sha256(earlier_), tensor_bytes}}}};
     bases_.emplace(File::open_readonly(folder_ / "earlier").value(),
-                   DeltaPairs(layout, layout, lists));
+                   DeltaPairs(layout, layout, lists), CacheUse::keep);
     auto const held = encode_chunk(earlier_, Codec::bf16);
     worker_.chunks[sha256(earlier_)].assign(reinterpret_cast<char const*>(held.data()),
                                             held.size());
@@ -257,7 +257,7 @@ TEST_F(DeltaSenderTest, SendsWholeWhereTheEarlierFileHasBecomeShorter) {
 }
 
 TEST_F(DeltaSenderTest, GivesUpWhatDoesNotProfit) {
-  auto delta_sender = sender({.delta = Switch::on});
+  auto delta_sender = sender({.compression = Switch::on, .delta = Switch::on});
   for (std::uint64_t seed = 50; delta_sender.base_of(slice).has_value(); ++seed) {
     ASSERT_LT(seed, 60u);
     auto other = chunk_of(weights(ValueType::bf16, tensor_bytes / 2, seed), ValueType::bf16);

@@ -35,10 +35,6 @@ struct ReadChunk {
   }
 };
 
-// Of a file that fits into the memory of the machine, who reads it next finds it there; a larger
-// one would only push out what others use.
-enum class CacheUse { keep, drop_behind };
-
 class ChunkSource {
  public:
   // `offload` must outlive the source.

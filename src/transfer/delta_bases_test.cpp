@@ -34,7 +34,7 @@ class DeltaBasesTest : public testing::Test {
       lists[0].chunks.push_back({sha256(std::to_string(slice.offset)), slice.bytes});
     }
     return DeltaBases(File::open_readonly(folder_ / "old").value(),
-                      DeltaPairs(layout_, layout_, lists));
+                      DeltaPairs(layout_, layout_, lists), CacheUse::keep);
   }
   ChunkSlice const& chunk_of_a() const { return plan_.shards[0].chunks.at(0); }
   ChunkSlice const& chunk_of_b() const { return plan_.shards[0].chunks.at(1); }
@@ -45,7 +45,7 @@ class DeltaBasesTest : public testing::Test {
 };
 
 TEST_F(DeltaBasesTest, ReadTheBytesOfTheEarlierFile) {
-  auto const earlier = bases();
+  auto earlier = bases();
   auto const base = earlier.find(chunk_of_b());
   ASSERT_TRUE(base);
   EXPECT_EQ(base->digest, sha256("70100"));
@@ -59,7 +59,7 @@ TEST_F(DeltaBasesTest, HaveNoneForTheHeader) {
 }
 
 TEST_F(DeltaBasesTest, FailWhereTheEarlierFileHasBecomeShorter) {
-  auto const earlier = bases();
+  auto earlier = bases();
   std::filesystem::resize_file(folder_ / "old", 100'000);
   auto const base = earlier.find(chunk_of_b());
   std::string bytes(base->raw_bytes, '\0');

@@ -14,6 +14,25 @@ Error cancelled() {
   return fail(ErrorKind::cancelled, "the store was stopped");
 }
 
+// Runs `job` of 0, 1, … below `count`, as many at once as sends may be, until one fails.
+Awaitable<Result<void>> in_lanes(std::size_t count,
+                                 std::function<Awaitable<Result<void>>(std::size_t)> job) {
+  std::size_t next = 0;
+  Result<void> outcome = ok();
+  auto const lane = [&]() -> Awaitable<void> {
+    while (next < count && outcome.has_value()) {
+      auto done = co_await job(next++);
+      if (done.has_error() && outcome.has_value()) outcome = std::move(done);
+    }
+  };
+  std::vector<Awaitable<void>> lanes;
+  for (std::size_t i = 0; i < std::min(count, limits::sends_in_flight_max); ++i) {
+    lanes.push_back(lane());
+  }
+  co_await run_all(std::move(lanes));
+  co_return outcome;
+}
+
 }  // namespace
 
 Awaitable<Result<void>> with_retries(std::function<Awaitable<Result<void>>()> attempt,
@@ -54,7 +73,7 @@ Awaitable<Result<void>> ShardPush::run_copy(std::size_t copy) {
   auto result = co_await with_retries(
       [this, copy]() -> Awaitable<Result<void>> {
         auto outcome = co_await attempt(copy);
-        ahead_.reset();
+        drop_ahead(copy);
         // A copy that is not at work must not be waited for.
         if (outcome.has_error()) progress_[copy].phase = CopyPhase::waiting;
         changed_.notify_all();
@@ -119,14 +138,14 @@ Awaitable<Result<void>> ShardPush::push_window(std::size_t self, std::size_t ind
     co_return co_await push_known(self, distinct_in(window));
   }
   CO_TRY(auto read, co_await take_window(index));
-  CO_TRY(auto const lacks, co_await lacking(self, distinct_in(window)));
+  CO_TRY(auto const answer, co_await ask(self, distinct_in(window)));
   Result<void> sent = ok();
   auto const send_all = [&]() -> Awaitable<void> {
-    sent = co_await send(self, read.chunks, lacks);
+    sent = co_await send(self, read.chunks, answer);
   };
   std::vector<Awaitable<void>> both;
   both.push_back(send_all());
-  both.push_back(read_ahead(index + 1));
+  both.push_back(read_ahead(self, index + 1));
   co_await run_all(std::move(both));
   co_return sent;
 }
@@ -140,34 +159,46 @@ Awaitable<Result<ShardPush::ReadWindow>> ShardPush::take_window(std::size_t inde
   ReadWindow read;
   CO_TRY(read.room, co_await buffers_.acquire(windows_[index].bytes));
   CO_TRY(read.chunks, co_await read_window(windows_[index]));
+  if (is_ahead(index)) ahead_.reset();  // another copy's task was slower
   co_return read;
 }
 
 // Takes no room that others wait for. An error is met again by whoever needs the window.
-Awaitable<void> ShardPush::read_ahead(std::size_t index) {
-  if (index == windows_.size() || is_known(windows_[index])) co_return;
-  auto room = buffers_.try_acquire(windows_[index].bytes);
+Awaitable<void> ShardPush::read_ahead(std::size_t self, std::size_t index) {
+  drop_ahead(self);  // one that another copy has pushed meanwhile
+  if (ahead_ || index == windows_.size() || is_known(windows_[index])) co_return;
+  auto const& window = windows_[index];
+  auto room = buffers_.try_acquire(window.bytes);
   if (!room) co_return;
-  auto chunks = co_await read_window(windows_[index]);
-  if (chunks.has_error()) co_return;
+  auto chunks = co_await source_.read(slices_of(window));
+  bool const is_needed = chunks.has_value() && !ahead_ && !is_known(window);
+  if (!is_needed || record(window.first, chunks.value()).has_error()) co_return;
   ahead_ = Ahead{.window_index = index,
+                 .copy = self,
                  .read = {.room = std::move(*room), .chunks = std::move(chunks).value()}};
 }
 
+void ShardPush::drop_ahead(std::size_t self) {
+  if (ahead_ && ahead_->copy == self) ahead_.reset();
+}
+
 Awaitable<Result<void>> ShardPush::pull_window(std::size_t self, std::size_t from, Window window) {
-  auto indexes = distinct_in(window);
   std::vector<WantedChunk> wanted;
-  for (auto const index : indexes) {
-    wanted.push_back({.digest = chunks_[index].digest, .base = base_of(index)});
+  for (auto const index : distinct_in(window)) {
+    auto const base = base_of(index);
+    wanted.push_back({.digest = chunks_[index].digest,
+                      .base = base ? std::optional(base->digest) : std::nullopt});
   }
   auto const address = copies_[from].address();
   auto const outcomes = co_await copies_[self].pull(address, wanted);
-  bool const has_all = std::none_of(outcomes.begin(), outcomes.end(),
-                                    [](auto const& outcome) { return outcome.error.has_value(); });
-  if (has_all) co_return ok();
+  std::vector<Digest> failed;
+  for (auto const& outcome : outcomes) {
+    if (outcome.error) failed.push_back(outcome.chunk);
+  }
+  if (failed.empty()) co_return ok();
   bool const stopped = co_await is_cancelled();
   if (stopped) co_return cancelled();
-  co_return co_await push_known(self, std::move(indexes));
+  co_return co_await push_missing(self, std::move(failed));
 }
 
 Awaitable<Result<void>> ShardPush::push_missing(std::size_t self, std::vector<Digest> digests) {
@@ -180,61 +211,67 @@ Awaitable<Result<void>> ShardPush::push_missing(std::size_t self, std::vector<Di
 }
 
 Awaitable<Result<void>> ShardPush::push_known(std::size_t self, std::vector<std::size_t> indexes) {
-  CO_TRY(auto const lacks, co_await lacking(self, indexes));
-  for (auto const index : indexes) {
-    if (!lacks.contains(chunks_[index].digest)) continue;
+  CO_TRY(auto const answer, co_await ask(self, indexes));
+  std::erase_if(indexes,
+                [&](std::size_t index) { return !answer.lacking.contains(chunks_[index].digest); });
+  co_return co_await in_lanes(indexes.size(), [&](std::size_t at) -> Awaitable<Result<void>> {
+    auto const index = indexes[at];
     Window const one{.first = index, .last = index + 1, .bytes = slices_[index].bytes};
     CO_TRY(auto permit, co_await buffers_.acquire(one.bytes));
     CO_TRY(auto chunks, co_await read_window(one));
-    CO_TRY(co_await send(self, chunks, lacks));
-  }
-  co_return ok();
+    co_return co_await send_one(self, chunks.front(), answer);
+  });
 }
 
-Awaitable<Result<std::unordered_set<Digest>>> ShardPush::lacking(
-    std::size_t self, std::vector<std::size_t> const& indexes) {
+Awaitable<Result<ShardPush::Answer>> ShardPush::ask(std::size_t self,
+                                                    std::vector<std::size_t> const& indexes) {
+  Answer answer;
   std::vector<Digest> asked;
   for (auto const index : indexes) {
-    asked.push_back(chunks_[index].digest);
-    if (auto const base = base_of(index)) asked.push_back(*base);
+    auto const& digest = chunks_[index].digest;
+    asked.push_back(digest);
+    if (auto const base = base_of(index)) {
+      asked.push_back(base->digest);
+      answer.bases.emplace(digest, *base);
+    }
   }
   CO_TRY(auto const missing, co_await copies_[self].missing(asked));
-  co_return std::unordered_set<Digest>(missing.begin(), missing.end());
+  answer.lacking.insert(missing.begin(), missing.end());
+  std::erase_if(answer.bases,
+                [&](auto const& entry) { return answer.lacking.contains(entry.second.digest); });
+  co_return answer;
 }
 
 Awaitable<Result<void>> ShardPush::send(std::size_t self, std::vector<ReadChunk>& chunks,
-                                        std::unordered_set<Digest> const& lacking) {
+                                        Answer const& answer) {
   std::unordered_set<Digest> queued;
   std::vector<ReadChunk*> queue;
   for (auto& chunk : chunks) {
-    if (lacking.contains(chunk.ref.digest) && queued.insert(chunk.ref.digest).second) {
-      queue.push_back(&chunk);
-    } else {
+    if (!answer.lacking.contains(chunk.ref.digest)) {
       sender_.note_present(chunk.ref.raw_bytes);
+    } else if (queued.insert(chunk.ref.digest).second) {
+      queue.push_back(&chunk);
     }
   }
-  std::size_t next = 0;
-  Result<void> outcome = ok();
-  auto const lane = [&]() -> Awaitable<void> {
-    while (next < queue.size() && outcome.has_value()) {
-      auto* chunk = queue[next++];
-      auto base = sender_.base_of(chunk->slice);
-      if (base && lacking.contains(base->digest)) base.reset();
-      auto sent = co_await sender_.send(copies_[self], *chunk, base);
-      if (sent.has_error() && outcome.has_value()) outcome = std::move(sent);
-    }
-  };
-  std::vector<Awaitable<void>> lanes;
-  for (std::size_t i = 0; i < std::min(queue.size(), limits::sends_in_flight_max); ++i) {
-    lanes.push_back(lane());
-  }
-  co_await run_all(std::move(lanes));
-  co_return outcome;
+  co_return co_await in_lanes(queue.size(),
+                              [&](std::size_t at) { return send_one(self, *queue[at], answer); });
+}
+
+Awaitable<Result<void>> ShardPush::send_one(std::size_t self, ReadChunk& chunk,
+                                            Answer const& answer) {
+  std::optional<DeltaBase> base;
+  auto const held = answer.bases.find(chunk.ref.digest);
+  // Deltas of its tensor may have been given up meanwhile.
+  if (held != answer.bases.end() && sender_.base_of(chunk.slice)) base = held->second;
+  co_return co_await sender_.send(copies_[self], chunk, base);
+}
+
+std::span<ChunkSlice const> ShardPush::slices_of(Window window) const {
+  return std::span(slices_).subspan(window.first, window.last - window.first);
 }
 
 Awaitable<Result<std::vector<ReadChunk>>> ShardPush::read_window(Window window) {
-  std::span<ChunkSlice const> const slices(slices_);
-  auto chunks = co_await source_.read(slices.subspan(window.first, window.last - window.first));
+  auto chunks = co_await source_.read(slices_of(window));
   if (chunks.has_value()) {
     if (auto recorded = record(window.first, chunks.value()); recorded.has_error()) {
       chunks = std::move(recorded).error();
@@ -295,10 +332,10 @@ std::vector<std::size_t> ShardPush::distinct_in(Window window) const {
   return indexes;
 }
 
-std::optional<Digest> ShardPush::base_of(std::size_t index) const {
+std::optional<DeltaBase> ShardPush::base_of(std::size_t index) const {
   auto const base = sender_.base_of(slices_[index]);
   if (!base || base->digest == chunks_[index].digest) return std::nullopt;
-  return base->digest;
+  return base;
 }
 
 }  // namespace grove

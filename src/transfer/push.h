@@ -15,6 +15,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -99,6 +100,12 @@ class ShardPush {
     Semaphore::Permit room;
     std::vector<ReadChunk> chunks;
   };
+  // What a worker says of chunks that it was offered.
+  struct Answer {
+    std::unordered_set<Digest> lacking;
+    // By a chunk's name the base that it holds and may rebuild it from.
+    std::unordered_map<Digest, DeltaBase> bases;
+  };
 
   Awaitable<Result<void>> attempt(std::size_t self);
   Awaitable<Result<void>> move_window(std::size_t self, WindowSource from, std::size_t index);
@@ -106,13 +113,15 @@ class ShardPush {
   Awaitable<Result<void>> pull_window(std::size_t self, std::size_t from, Window window);
   // These chunks, whose names are known: only what is lacking is read again.
   Awaitable<Result<void>> push_known(std::size_t self, std::vector<std::size_t> indexes);
-  // Of these chunks and their bases, what the worker has not.
-  Awaitable<Result<std::unordered_set<Digest>>> lacking(std::size_t self,
-                                                        std::vector<std::size_t> const& indexes);
+  Awaitable<Result<Answer>> ask(std::size_t self, std::vector<std::size_t> const& indexes);
+  // Sends what the worker lacks of these.
   Awaitable<Result<void>> send(std::size_t self, std::vector<ReadChunk>& chunks,
-                               std::unordered_set<Digest> const& lacking);
+                               Answer const& answer);
+  Awaitable<Result<void>> send_one(std::size_t self, ReadChunk& chunk, Answer const& answer);
   Awaitable<Result<ReadWindow>> take_window(std::size_t index);
-  Awaitable<void> read_ahead(std::size_t index);
+  Awaitable<void> read_ahead(std::size_t self, std::size_t index);
+  void drop_ahead(std::size_t self);
+  std::span<ChunkSlice const> slices_of(Window window) const;
   Awaitable<Result<std::vector<ReadChunk>>> read_window(Window window);
   Awaitable<Result<void>> sync(std::size_t self);
   Result<void> record(std::size_t first, std::vector<ReadChunk> const& chunks);
@@ -122,7 +131,7 @@ class ShardPush {
   // Indexes of the window's chunks, each name once.
   std::vector<std::size_t> distinct_in(Window window) const;
   // What the chunk may be sent as a change of.
-  std::optional<Digest> base_of(std::size_t index) const;
+  std::optional<DeltaBase> base_of(std::size_t index) const;
 
   ChunkSource& source_;
   ChunkSender& sender_;
@@ -137,6 +146,7 @@ class ShardPush {
   std::vector<ChunkRef> chunks_;  // known so far: windows are first read in order
   struct Ahead {
     std::size_t window_index = 0;
+    std::size_t copy = 0;  // whose task has read it
     ReadWindow read;
   };
   std::optional<Ahead> ahead_;

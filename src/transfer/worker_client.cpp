@@ -290,9 +290,8 @@ Awaitable<Result<Buffer>> WorkerClient::get_object(std::string target, Digest di
   co_return std::move(reply.value().body);
 }
 
-Awaitable<Result<ShardList>> WorkerClient::get_list(Digest digest) {
-  CO_TRY(auto const bytes,
-         co_await get_object("/shardlists/" + digest.hex(), digest, limits::list_bytes_max));
+Awaitable<Result<ShardList>> WorkerClient::get_list(Digest digest, std::uint64_t bytes_max) {
+  CO_TRY(auto const bytes, co_await get_object("/shardlists/" + digest.hex(), digest, bytes_max));
   auto list = parse_shard_list(bytes.span());
   if (!list) co_return at(address_.endpoint, list.error());
   co_return list;

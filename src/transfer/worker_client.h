@@ -55,7 +55,9 @@ class WorkerClient {
   Awaitable<Result<void>> sync();
   Awaitable<Result<void>> put_list(Digest digest, std::span<std::byte const> bytes);
   Awaitable<Result<void>> put_manifest(Digest digest, std::span<std::byte const> bytes);
-  Awaitable<Result<ShardList>> get_list(Digest digest);     // proven against its name
+  // Proven against its name; one that is longer than `bytes_max` is not read.
+  Awaitable<Result<ShardList>> get_list(Digest digest,
+                                        std::uint64_t bytes_max = limits::list_bytes_max);
   Awaitable<Result<Manifest>> get_manifest(Digest digest);  // likewise
   // The chunks the worker lacks; empty: the ref is durable.
   Awaitable<Result<std::vector<Digest>>> put_ref(Ref ref);

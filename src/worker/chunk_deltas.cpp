@@ -43,8 +43,8 @@ Error lacking_base(Digest const& digest, Digest const& base, std::string_view re
               base.short_hex(), remedy);
 }
 
-Result<void> keep_delta(ChunkStore& chunks, Digest const& digest, Digest const& base,
-                        Buffer delta) {
+Result<void> keep_delta(ChunkStore& chunks, Digest const& digest, Digest const& base, Buffer delta,
+                        CacheUse cache) {
   TRY(auto earlier, read_base(chunks, digest, base, send_whole));
   auto const rebuilt = rebuild(digest, std::move(earlier), std::move(delta));
   if (rebuilt.has_error()) {
@@ -55,7 +55,7 @@ Result<void> keep_delta(ChunkStore& chunks, Digest const& digest, Digest const& 
     return rebuilt.error();
   }
   auto const encoded = encode_chunk(rebuilt.value().memory.span(), rebuilt.value().store_as);
-  return chunks.put_proven(digest, encoded.span());
+  return chunks.put_proven(digest, encoded.span(), cache);
 }
 
 Result<Buffer> make_delta(ChunkStore& chunks, Digest const& digest, Digest const& base) {

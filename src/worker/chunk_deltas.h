@@ -27,7 +27,8 @@ Error lacking_base(Digest const& digest, Digest const& base, std::string_view re
 // names and keeps it, as ChunkStore::put() does.
 // Fails: conflict (the base is not here or damaged, or the delta is to another one: send the chunk
 // whole), corrupt (damaged, or not a delta), or as put().
-Result<void> keep_delta(ChunkStore& chunks, Digest const& digest, Digest const& base, Buffer delta);
+Result<void> keep_delta(ChunkStore& chunks, Digest const& digest, Digest const& base, Buffer delta,
+                        CacheUse cache = CacheUse::keep);
 
 // The chunk `digest` as a delta to `base`, naming the codec it is stored with.
 // Fails: conflict (the base is not here, damaged or of another length, or the delta would take more

@@ -72,17 +72,19 @@ class PullCall {
     co_return absent;
   }
 
+  // Who pulls is the last one to want these chunks for a while: they go past the page cache.
   Awaitable<void> fetch(LongCall& call, WorkerClient& source,
                         std::vector<WantedChunk> const& absent) {
     ChunkSink sink = [this](Digest const& digest, std::span<std::byte const> encoded,
                             std::span<std::byte const>) {
       holdings_.transfers.note();
-      return holdings_.chunks.put(digest, encoded);
+      return holdings_.chunks.put(digest, encoded, CacheUse::drop_behind);
     };
     DeltaSink delta_sink = [this](Digest const& digest, Digest const& base,
                                   Buffer delta) -> Result<void> {
       holdings_.transfers.note();
-      auto kept = keep_delta(holdings_.chunks, digest, base, std::move(delta));
+      auto kept =
+          keep_delta(holdings_.chunks, digest, base, std::move(delta), CacheUse::drop_behind);
       if (kept) {
         holdings_.metrics.add(Count::deltas_pulled);
       } else if (kept.error().kind == ErrorKind::conflict) {
