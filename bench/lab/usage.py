@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,7 +102,8 @@ class Meter:
 
     def __enter__(self) -> "Meter":
         for pid in self._pids():
-            Path(f"/proc/{pid}/clear_refs").write_text("5")  # VmHWM begins anew
+            with suppress(OSError):  # it may have ended meanwhile
+                Path(f"/proc/{pid}/clear_refs").write_text("5")  # VmHWM begins anew
         self._cpu = self._cpu_by_process()
         self._carried = self.lab.carried()
         self._busy, self._idle = machine_seconds()
