@@ -5,8 +5,9 @@ goodput of one TCP stream, measured at the beginning of the repetition.
 """
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from lab.cables import Cable, Lab
@@ -83,9 +84,11 @@ def measured(bench: Bench, lab: Lab, contender: Contender, verb: str, kind: str,
 
 
 def repetition(bench: Bench, number: int) -> Iterator[Result]:
-    with bench.lab() as lab:
-        contenders: list[Contender] = [Grove(lab, bench.folder, bench.disks, **bench.config)]
-        contenders += [rival(lab, bench.folder, bench.disks) for rival in bench.rivals]
+    with bench.lab() as lab, ExitStack() as stack:
+        contenders: list[Contender] = []
+        for make in (partial(Grove, **bench.config), *bench.rivals):
+            contenders.append(make(lab, bench.folder, bench.disks))
+            stack.callback(contenders[-1].close)
         turn = number % len(contenders)
         contenders = contenders[turn:] + contenders[:turn]
         random = make_random(bench.checkpoint("random/step_1/random.bin"), bench.size)
@@ -104,8 +107,6 @@ def repetition(bench: Bench, number: int) -> Iterator[Result]:
             settle()
             contender.forget()
             yield measured(bench, lab, contender, "gather", kind, files[kind], back)
-        for contender in contenders:
-            contender.close()
 
 
 def race(bench: Bench) -> list[Result]:
