@@ -93,11 +93,16 @@ class Lab(Netlab):
         for name in self.hosts:
             self.switch.ip(f"link set {name} nomaster", f"link set {name}-far master br0 up")
 
-    def goodput(self, sender: str, receiver: str, seconds: int) -> float:
-        """Bytes a second that one TCP stream carries, measured by iperf3 after its first second."""
-        server = self.host(receiver).popen(["iperf3", "--server", "--one-off", "--forceflush"], stdout=subprocess.PIPE, text=True)
+    def start_receiver(self, name: str) -> subprocess.Popen:
+        """iperf3 on that host, for one client; it ends with it."""
+        server = self.host(name).popen(["iperf3", "--server", "--one-off", "--forceflush"], stdout=subprocess.PIPE, text=True)
         while "Server listening" not in server.stdout.readline():
             assert server.poll() is None, "iperf3 does not start"
+        return server
+
+    def goodput(self, sender: str, receiver: str, seconds: int) -> float:
+        """Bytes a second that one TCP stream carries, measured by iperf3 after its first second."""
+        server = self.start_receiver(receiver)
         answer = self.host(sender).run(
             ["iperf3", "--client", self.host(receiver).address, "--time", str(seconds), "--omit", "1",
              "--json"], seconds=seconds + 30)

@@ -275,12 +275,9 @@ def training(bench: Bench) -> Row:
                 path = make_random(bench.checkpoint(f"run/step_{number + 1}/random.bin"), bench.size)
                 settle(path)
                 stores.append(beside(grove.store(path)[0]))
-                receiver = lab.host(lab.workers[0])
-                server = receiver.popen(["iperf3", "--server", "--one-off", "--forceflush"], stdout=subprocess.PIPE,
-                                        text=True)
-                while "Server listening" not in server.stdout.readline():
-                    assert server.poll() is None, "iperf3 does not start"
-                streams.append(beside(["iperf3", "--client", receiver.address, "--bytes", str(bench.size)]))
+                receiver = lab.workers[0]
+                server = lab.start_receiver(receiver)
+                streams.append(beside(["iperf3", "--client", lab.host(receiver).address, "--bytes", str(bench.size)]))
                 server.communicate()
                 bench.say(f"load: loses {stores[-1]:.1%} beside a store, {streams[-1]:.1%} beside a TCP stream")
         finally:

@@ -109,7 +109,7 @@ class DeltaSearch {
     }
     CO_TRY(auto earlier,
            co_await services_.offload.run([&] { return open_earlier(config_, manifest); }));
-    CO_TRY(auto const lists, co_await fetch_lists(candidate, manifest));
+    auto const lists = co_await fetch_lists(candidate, manifest);
     co_return co_await services_.offload.run([&]() -> Result<DeltaBases> {
       DeltaPairs pairs(layout_, earlier.layout, lists);
       if (pairs.is_empty()) return fail(ErrorKind::not_found, "it has no tensors in common");
@@ -118,8 +118,8 @@ class DeltaSearch {
   }
 
   // As many as can be had, and as limits::delta_chunks_max allows.
-  Awaitable<Result<std::vector<ShardList>>> fetch_lists(EarlierCheckpoint const& candidate,
-                                                        Manifest const& manifest) {
+  Awaitable<std::vector<ShardList>> fetch_lists(EarlierCheckpoint const& candidate,
+                                                Manifest const& manifest) {
     auto const inventories = co_await inventories_of(services_, config_, members_, candidate.key);
     auto const plan = plan_gather(manifest, inventories, config_.workers.size());
     std::vector<ShardList> lists;

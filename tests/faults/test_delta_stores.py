@@ -31,9 +31,13 @@ def path_of(cluster: Cluster, step: int) -> Path:
     return cluster.ckpt_root / f"run1/step_{step}/model.safetensors"
 
 
-def store(cluster: Cluster, path: Path) -> list[str]:
+def forget_requests(cluster: Cluster) -> None:
     for proxy in cluster.proxies.values():
         proxy.clear_requests()
+
+
+def store(cluster: Cluster, path: Path) -> list[str]:
+    forget_requests(cluster)
     lines = cluster.store(path)
     assert is_done(lines), "\n".join(lines)
     return lines
@@ -164,8 +168,7 @@ def test_a_kill_in_the_middle_of_deltas_loses_nothing(proxied: Cluster, victim: 
     first, second = next(steps), next(steps)
     store(proxied, write(path_of(proxied, 1), first))
     path = write(path_of(proxied, 2), second)
-    for proxy in proxied.proxies.values():
-        proxy.clear_requests()
+    forget_requests(proxied)
     rule = proxied.proxies[2].hold(r"^PUT /chunks/.*base=", skip=1)
     with proxied.stream("store-shard", path) as lines:
         rule.wait_reached()
