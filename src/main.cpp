@@ -37,8 +37,10 @@ struct RunCommand {
   int operator()(grove::WorkerCommandOptions const& options) { return run_worker(config, options); }
   int operator()(grove::JoinOptions const& options) { return run_join(options); }
   int operator()(grove::WatchOptions const& options) { return run_watch(config, options); }
-  int operator()(grove::StoreOptions const& options) { return run_store(config, options); }
+  int operator()(grove::StoreCommandOptions const& options) { return run_store(config, options); }
   int operator()(grove::GatherCommandOptions const& options) { return run_gather(config, options); }
+  int operator()(grove::VerifyOptions const& options) { return run_verify(config, options); }
+  int operator()(grove::RepairOptions const& options) { return run_repair(config, options); }
   int operator()(grove::DiscoverOptions const& options) { return run_discover(config, options); }
   int operator()(grove::StatusOptions const& options) { return run_status(config, options); }
   int operator()(grove::ListOptions const& options) { return run_list(config, options); }

@@ -109,6 +109,17 @@ inline constexpr std::chrono::milliseconds commit_timeout = 30s;   // PUT /refs:
 inline constexpr std::chrono::milliseconds heartbeat_period = 1s;  // while a long call works
 inline constexpr std::chrono::milliseconds keep_alive_timeout = 60s;  // an idle server connection
 inline constexpr std::chrono::milliseconds health_timeout = 2s;
+// A worker's health is asked for so often; one that did not answer again soon, since the second
+// miss makes it down. Together with two timeouts a loss shows within 10 s.
+inline constexpr std::chrono::milliseconds watch_period = 5s;
+inline constexpr std::chrono::milliseconds watch_again_after = 1s;
+// The workers are looked at for what is to be repaired so often: damage that is known is mended
+// within a minute. After a round in which something failed a little later.
+inline constexpr std::chrono::milliseconds repair_period = 10s;
+inline constexpr std::chrono::milliseconds repair_again_after = 60s;
+// Copies made at once: a worker that gets all of its own back hears from several.
+inline constexpr std::size_t repairs_at_once = 4;
+inline constexpr std::uint64_t replicate_window_bytes = 16 * mib;
 inline constexpr std::chrono::milliseconds shutdown_grace = 3s;
 inline constexpr std::size_t http_header_bytes_max = 64 * kib;
 inline constexpr std::size_t connections_max = 1024;

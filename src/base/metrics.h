@@ -28,6 +28,7 @@ enum class Count {
   store_operations,   // by result
   gather_operations,  // by result
   transfer_errors,    // by rank
+  worker_changes,     // by rank and presence
   // worker
   chunks_put,
   chunks_served,

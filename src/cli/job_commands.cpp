@@ -1,5 +1,5 @@
-// grove store and grove gather: the job's lines as they come, and on a terminal one live progress
-// line under them.
+// grove store, gather, verify and repair: the job's lines as they come, and on a terminal one live
+// progress line under them.
 #include <unistd.h>
 
 #include <cstdio>
@@ -58,9 +58,9 @@ class Screen {
 };
 
 struct Command {
-  std::string kind;  // "store" or "gather", as in GET /jobs
+  std::string kind;  // "store", "gather" or "repair", as in GET /jobs
   std::string target;
-  std::filesystem::path ckpt_path;
+  std::filesystem::path ckpt_path = {};  // none: of all checkpoints
 };
 
 std::string live_text(nlohmann::json const& job) {
@@ -88,7 +88,7 @@ Awaitable<void> show_progress(ApiClient& api, Command const& command, Screen& sc
       auto const identity = job.value("identity", std::string());
       if (job.value("kind", std::string()) == command.kind &&
           job.value("state", std::string()) == "running" &&
-          command.ckpt_path.string().ends_with("/" + identity)) {
+          (command.ckpt_path.empty() || command.ckpt_path.string().ends_with("/" + identity))) {
         screen.live(live_text(job));
         break;
       }
@@ -140,7 +140,7 @@ int run_job(ConfigPath const& config, Command command) {
 
 }  // namespace
 
-int run_store(ConfigPath const& config, StoreOptions const& options) {
+int run_store(ConfigPath const& config, StoreCommandOptions const& options) {
   auto const path = options.ckpt_path.string();
   return run_job(config, {.kind = "store",
                           .target = "/store-shard?ckpt_path=" + percent_encode(path),
@@ -152,6 +152,15 @@ int run_gather(ConfigPath const& config, GatherCommandOptions const& options) {
   if (options.output) target += "&output=" + percent_encode(options.output->string());
   if (options.generation) target += fmt::format("&generation={}", *options.generation);
   return run_job(config, {.kind = "gather", .target = target, .ckpt_path = options.ckpt_path});
+}
+
+int run_verify(ConfigPath const& config, VerifyOptions const&) {
+  return run_job(config, {.kind = "verify", .target = "/verify"});
+}
+
+int run_repair(ConfigPath const& config, RepairOptions const& options) {
+  auto const dry_run = options.is_dry_run ? "?dry_run=true" : "";
+  return run_job(config, {.kind = "repair", .target = std::string("/repair") + dry_run});
 }
 
 }  // namespace grove

@@ -45,7 +45,9 @@ struct Values {
   std::uint16_t metrics_port = watch_metrics_port;
   bool is_silent = false;
   bool is_unwatched = false;
+  bool is_unrepaired = false;
   bool only_prepare = false;
+  bool is_dry_run = false;
   bool json = false;
 };
 
@@ -140,13 +142,16 @@ std::variant<Options, int> parse_options(int argc, char const* const* argv) {
                   "with --local: do not announce the workers by mDNS");
   start->add_flag("--no-watch", values.is_unwatched,
                   "do not watch ckpt_root: checkpoints are stored only when somebody asks");
+  start->add_flag("--no-repair", values.is_unrepaired,
+                  "do not make lost copies again by itself: only grove repair does");
   start->callback([&] {
     command = StartOptions{.local_workers = values.local_workers,
                            .data = path_if(values.data),
                            .ckpt_root = path_if(values.ckpt_root),
                            .joining_workers = values.joining_workers,
                            .is_announced = !values.is_silent,
-                           .is_watching = !values.is_unwatched};
+                           .is_watching = !values.is_unwatched,
+                           .is_repairing = !values.is_unrepaired};
   });
 
   auto* worker = with_config(app.add_subcommand("worker", "run one worker in the foreground"));
@@ -207,7 +212,7 @@ std::variant<Options, int> parse_options(int argc, char const* const* argv) {
   store->add_option("--ckpt-path", values.ckpt_path, "the checkpoint, a file under ckpt_root")
       ->option_text("PATH")
       ->required();
-  store->callback([&] { command = StoreOptions{.ckpt_path = absolute(values.ckpt_path)}; });
+  store->callback([&] { command = StoreCommandOptions{.ckpt_path = absolute(values.ckpt_path)}; });
 
   auto* gather = with_config(
       app.add_subcommand("gather", "get a checkpoint back as merged.<extension> beside it"));
@@ -226,6 +231,15 @@ std::variant<Options, int> parse_options(int argc, char const* const* argv) {
     if (generation->count() > 0) options.generation = values.generation;
     command = std::move(options);
   });
+
+  auto* verify = with_config(app.add_subcommand(
+      "verify", "re-read every copy from the workers' disks and prove it, at full speed"));
+  verify->callback([&] { command = VerifyOptions{}; });
+
+  auto* repair = with_config(app.add_subcommand(
+      "repair", "make now what copies are missing; a running coordinator does it by itself"));
+  repair->add_flag("--dry-run", values.is_dry_run, "only print what would be done");
+  repair->callback([&] { command = RepairOptions{.is_dry_run = values.is_dry_run}; });
 
   auto* discover =
       with_json(with_config(app.add_subcommand("discover", "workers that answer on this network")));

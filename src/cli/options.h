@@ -21,6 +21,7 @@ struct StartOptions {
   std::uint32_t joining_workers = 0;               // -n N: wait for N grove joins first
   bool is_announced = true;                        // the local workers
   bool is_watching = true;                         // ckpt_root, once the API listens
+  bool is_repairing = true;                        // what is lost, by itself
 };
 
 struct JoinOptions {
@@ -44,7 +45,7 @@ struct WatchOptions {
   std::uint16_t metrics_port = 0;       // 0: none
 };
 
-struct StoreOptions {
+struct StoreCommandOptions {
   std::filesystem::path ckpt_path;
 };
 
@@ -52,6 +53,12 @@ struct GatherCommandOptions {
   std::filesystem::path ckpt_path;
   std::optional<std::filesystem::path> output;
   std::optional<std::uint64_t> generation;
+};
+
+struct VerifyOptions {};
+
+struct RepairOptions {
+  bool is_dry_run = false;
 };
 
 enum class Form { table, json };
@@ -73,9 +80,10 @@ struct VersionOptions {
   Form form = Form::table;
 };
 
-using CommandOptions = std::variant<StartOptions, WorkerCommandOptions, JoinOptions, WatchOptions,
-                                    StoreOptions, GatherCommandOptions, DiscoverOptions,
-                                    StatusOptions, ListOptions, ConfigOptions, VersionOptions>;
+using CommandOptions =
+    std::variant<StartOptions, WorkerCommandOptions, JoinOptions, WatchOptions, StoreCommandOptions,
+                 GatherCommandOptions, VerifyOptions, RepairOptions, DiscoverOptions, StatusOptions,
+                 ListOptions, ConfigOptions, VersionOptions>;
 
 struct Options {
   std::optional<std::filesystem::path> config;  // --config

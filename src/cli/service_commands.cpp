@@ -107,7 +107,7 @@ int run_start(ConfigPath const& config_path, StartOptions const& options) {
   Coordinator coordinator(io.get_executor(), config.value(), *metrics);
   std::optional<Watcher> watcher;
   auto const start = [&]() -> Result<void> {
-    TRY(coordinator.start());
+    TRY(coordinator.start(options.is_repairing ? SelfRepair::on : SelfRepair::off));
     if (local) {
       TRY(local->start());
       spdlog::info("config: {} (give it to other commands with --config)",

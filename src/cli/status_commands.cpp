@@ -75,7 +75,7 @@ void print_workers(json const& document) {
     bool const alive = row.value("alive", false);
     auto const address = text_of(row, "ip") + ":" + text_of(row, "port");
     fmt::print("{:>4}  {:<16} {:<22} {:<6} {:>7} {:>12} {:>12}\n", text_of(row, "rank"),
-               text_of(row, "host"), address, alive ? "up" : "down", text_of(row, "copies"),
+               text_of(row, "host"), address, text_of(row, "presence"), text_of(row, "copies"),
                size_of(row, "free_bytes", gib, "GiB"), size_of(row, "total_bytes", gib, "GiB"));
     if (!alive) fmt::print("      {}\n", text_of(row, "detail"));
   }

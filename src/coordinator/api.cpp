@@ -51,8 +51,13 @@ Result<void> keep_ranks(std::string_view text, Config& config) {
 
 }  // namespace
 
-Api::Api(std::filesystem::path config_path, Services& services, Jobs& jobs, Overview& overview)
-    : config_path_(std::move(config_path)), services_(services), jobs_(jobs), overview_(overview) {}
+Api::Api(std::filesystem::path config_path, Services& services, Jobs& jobs, Overview& overview,
+         Repair& repair)
+    : config_path_(std::move(config_path)),
+      services_(services),
+      jobs_(jobs),
+      overview_(overview),
+      repair_(repair) {}
 
 HttpRouter Api::router() {
   HttpRouter router;
@@ -69,6 +74,7 @@ HttpRouter Api::router() {
   add(http::verb::get, "/discover", &Api::discover_workers);
   add(http::verb::put, "/expected", &Api::put_expected);
   add(http::verb::post, "/verify", &Api::verify);
+  add(http::verb::post, "/repair", &Api::repair);
   add(http::verb::get, "/jobs", &Api::list_jobs);
   add(http::verb::get, "/jobs/{}", &Api::follow_job);
   return router;
@@ -211,6 +217,21 @@ Awaitable<Result<void>> Api::verify(HttpRequest& request, HttpResponder& respond
     if (kept.has_error()) co_return co_await refuse_parameter(responder, kept.error().message);
   }
   co_return co_await stream_verification(services_, std::move(config), unproven_for, responder);
+}
+
+Awaitable<Result<void>> Api::repair(HttpRequest& request, HttpResponder& responder) {
+  auto const dry_run = request.param("dry_run").value_or("false");
+  if (dry_run != "true" && dry_run != "false") {
+    co_return co_await refuse_parameter(responder, "dry_run must be true or false: " + dry_run);
+  }
+  CO_TRY(auto config, co_await read_config());
+  if (dry_run == "false") {
+    co_return co_await stream(repair_.run_now(std::move(config)), responder);
+  }
+  auto const steps = co_await repair_.dry_run(std::move(config));
+  auto text = steps.has_value() ? steps.value() + "Done: nothing was changed\n"
+                                : lines::error(steps.error().message) + "\n";
+  co_return co_await responder.send_text(200, plain_text, std::move(text));
 }
 
 Awaitable<Result<void>> Api::list_jobs(HttpRequest&, HttpResponder& responder) {

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "coordinator/jobs.h"
 #include "coordinator/overview.h"
+#include "coordinator/repair.h"
 #include "net/http_server.h"
 
 namespace grove {
@@ -18,7 +19,8 @@ namespace grove {
 class Api {
  public:
   // All of them must outlive the router.
-  Api(std::filesystem::path config_path, Services& services, Jobs& jobs, Overview& overview);
+  Api(std::filesystem::path config_path, Services& services, Jobs& jobs, Overview& overview,
+      Repair& repair);
 
   HttpRouter router();
 
@@ -31,6 +33,7 @@ class Api {
   Awaitable<Result<void>> list_workers(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> put_expected(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> verify(HttpRequest& request, HttpResponder& responder);
+  Awaitable<Result<void>> repair(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> list_jobs(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> discover_workers(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> follow_job(HttpRequest& request, HttpResponder& responder);
@@ -47,6 +50,7 @@ class Api {
   Services& services_;
   Jobs& jobs_;
   Overview& overview_;
+  Repair& repair_;
   std::vector<std::string> notices_told_;
 };
 

@@ -73,7 +73,7 @@ void ClusterMetrics::show_jobs() {
   std::map<std::pair<JobKind, JobState>, double> counts;
   for (auto const& job : jobs_.recent()) ++counts[{job->kind(), job->state()}];
   std::vector<Metrics::Sample> samples;
-  for (auto const kind : {JobKind::store, JobKind::gather}) {
+  for (auto const kind : {JobKind::store, JobKind::gather, JobKind::repair}) {
     for (auto const state : {JobState::running, JobState::queued}) {
       samples.push_back({.labels = {std::string(to_string(kind)), std::string(to_string(state))},
                          .value = counts[{kind, state}]});

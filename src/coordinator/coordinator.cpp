@@ -10,6 +10,8 @@
 #include "base/random.h"
 #include "coordinator/api.h"
 #include "coordinator/cluster_metrics.h"
+#include "coordinator/repair.h"
+#include "coordinator/worker_watch.h"
 #include "net/http_client.h"
 #include "net/metrics_route.h"
 #include "net/offload.h"
@@ -35,18 +37,22 @@ struct Coordinator::State {
         buffers(executor, limits::job_buffers_bytes_max),
         encodings(executor, limits::encoding_bytes_max),
         neighbours(executor, config.api_port),
+        presences(executor),
         services{.executor = executor,
                  .http = http,
                  .offload = offload,
                  .buffers = buffers,
                  .encodings = encodings,
                  .neighbours = neighbours,
+                 .presences = presences,
                  .metrics = metrics,
                  .coordinator_id = random_hex(16)},
         jobs(services),
+        watch(config.source, services),
         overview(services),
         cluster_metrics(config.source, services, jobs, overview),
-        api(config.source, services, jobs, overview),
+        repair(config.source, services, jobs, overview),
+        api(config.source, services, jobs, overview, repair),
         server(executor, routes(), server_options(config)) {}
 
   HttpRouter routes() {
@@ -60,10 +66,13 @@ struct Coordinator::State {
   Semaphore buffers;
   Semaphore encodings;
   Neighbours neighbours;
+  Presences presences;
   Services services;
   Jobs jobs;
+  WorkerWatch watch;
   Overview overview;
   ClusterMetrics cluster_metrics;
+  Repair repair;
   Api api;
   HttpServer server;
 };
@@ -73,8 +82,11 @@ Coordinator::Coordinator(asio::any_io_executor executor, Config config, Metrics&
 
 Coordinator::~Coordinator() = default;
 
-Result<void> Coordinator::start() {
-  return state_->server.start();
+Result<void> Coordinator::start(SelfRepair repair) {
+  TRY(state_->server.start());
+  state_->watch.start();
+  if (repair == SelfRepair::on) state_->repair.start();
+  return ok();
 }
 
 std::uint16_t Coordinator::port() const {
@@ -84,6 +96,8 @@ std::uint16_t Coordinator::port() const {
 Awaitable<void> Coordinator::stop() {
   // Jobs first: their streams then end with a line that says so.
   co_await state_->jobs.stop(limits::shutdown_grace);
+  co_await state_->repair.stop(limits::shutdown_grace);
+  co_await state_->watch.stop(limits::shutdown_grace);
   co_await state_->cluster_metrics.stop(limits::shutdown_grace);
   co_await state_->server.stop(limits::shutdown_grace);
   co_await state_->neighbours.stop();

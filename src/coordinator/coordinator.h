@@ -12,6 +12,9 @@
 
 namespace grove {
 
+// Whether lost copies are made again without anybody asking.
+enum class SelfRepair { on, off };
+
 class Coordinator {
  public:
   // The API listens where `config` says; requests read the file at config.source afresh.
@@ -20,7 +23,7 @@ class Coordinator {
   ~Coordinator();
 
   // Fails: conflict when the port is in use.
-  Result<void> start();
+  Result<void> start(SelfRepair repair);
   std::uint16_t port() const;
   // Ends jobs and connections. What jobs have sent stays on the workers and need not be sent again.
   Awaitable<void> stop();

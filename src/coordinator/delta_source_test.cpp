@@ -182,6 +182,7 @@ class DeltaSourceTest : public testing::Test {
   Semaphore buffers_{loop_.executor(), limits::job_buffers_bytes_max};
   Semaphore encodings_{loop_.executor(), limits::encoding_bytes_max};
   Neighbours neighbours_{loop_.executor(), 0};
+  Presences presences_{loop_.executor()};
   Metrics metrics_{Role::coordinator};
   Services services_{.executor = loop_.executor(),
                      .http = http_,
@@ -189,6 +190,7 @@ class DeltaSourceTest : public testing::Test {
                      .buffers = buffers_,
                      .encodings = encodings_,
                      .neighbours = neighbours_,
+                     .presences = presences_,
                      .metrics = metrics_,
                      .coordinator_id = "id"};
   Config config_;

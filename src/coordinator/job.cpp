@@ -11,7 +11,15 @@
 namespace grove {
 
 std::string_view to_string(JobKind kind) {
-  return kind == JobKind::store ? "store" : "gather";
+  switch (kind) {
+    case JobKind::store:
+      return "store";
+    case JobKind::gather:
+      return "gather";
+    case JobKind::repair:
+      return "repair";
+  }
+  return "store";
 }
 
 std::string_view to_string(JobState state) {

@@ -1,4 +1,4 @@
-// A running or finished store or gather: its lines, its progress, and whoever follows it.
+// A running or finished store, gather or repair: its lines, its progress, and whoever follows it.
 // The job belongs to the checkpoint, not to a connection: followers come and go.
 // Not here: what a job does (store_job, gather_job), which jobs there are (jobs.h), the words of
 // the lines (job_lines.h). Threads: the coordinator's executor.
@@ -18,7 +18,7 @@
 
 namespace grove {
 
-enum class JobKind { store, gather };
+enum class JobKind { store, gather, repair };
 enum class JobState { queued, running, done, failed };
 
 std::string_view to_string(JobKind kind);

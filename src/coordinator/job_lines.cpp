@@ -35,6 +35,11 @@ std::string retry(Rank rank, std::size_t retry, std::chrono::seconds delay,
                      limits::retry_delays.size(), delay.count(), cause);
 }
 
+std::string stands_in(Rank rank, std::string_view host, Rank failed, std::string_view failed_host) {
+  return fmt::format("  → rank {} ({}) stands in for rank {} ({})", rank.value, host, failed.value,
+                     failed_host);
+}
+
 std::string gave_up(Rank rank, std::string_view cause, std::size_t retries) {
   if (retries == 0) return fmt::format("  ✗ rank {} permanently failed: {}", rank.value, cause);
   return fmt::format(

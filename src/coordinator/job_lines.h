@@ -28,6 +28,8 @@ std::string sent(Rank rank, std::string_view host, std::uint32_t round);
 std::string retry(Rank rank, std::size_t retry, std::chrono::seconds delay, std::string_view cause);
 // "  ✗ rank 3 permanently failed: <cause> after 6 retries; check that its worker runs"
 std::string gave_up(Rank rank, std::string_view cause, std::size_t retries);
+// "  → rank 1 (pi4-1) stands in for rank 3 (pi4-3)"
+std::string stands_in(Rank rank, std::string_view host, Rank failed, std::string_view failed_host);
 // "Done: 8/8 sends (2x replicated) → run1/step_100"
 std::string store_done(std::size_t sends, std::size_t wanted, std::uint32_t redundancy,
                        CheckpointKey const& key);

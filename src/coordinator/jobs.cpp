@@ -31,8 +31,8 @@ Error stopped() {
 
 Jobs::Jobs(Services& services) : services_(services), tasks_(services.executor) {}
 
-std::shared_ptr<Job> Jobs::make(JobKind kind, CheckpointKey const& key) {
-  auto job = std::make_shared<Job>(services_.executor, random_hex(8), kind, key.identity());
+std::shared_ptr<Job> Jobs::add(JobKind kind, std::string identity) {
+  auto job = std::make_shared<Job>(services_.executor, random_hex(8), kind, std::move(identity));
   recent_.push_front(job);
   // Only finished ones are forgotten, the oldest first.
   for (auto oldest = recent_.end(); recent_.size() > recent_max && oldest != recent_.begin();) {
@@ -40,6 +40,17 @@ std::shared_ptr<Job> Jobs::make(JobKind kind, CheckpointKey const& key) {
     if ((*oldest)->is_finished()) oldest = recent_.erase(oldest);
   }
   return job;
+}
+
+bool Jobs::is_busy() const {
+  return std::ranges::any_of(recent_, [](std::shared_ptr<Job> const& job) {
+    return job->kind() != JobKind::repair && !job->is_finished();
+  });
+}
+
+bool Jobs::is_storing(std::string const& identity) const {
+  auto const entry = stores_.find(identity);
+  return entry != stores_.end() && !entry->second.job->is_finished();
 }
 
 void Jobs::count(Job const& job) {
@@ -57,7 +68,7 @@ std::shared_ptr<Job> Jobs::store(Config config, CheckpointRequest request,
   auto before = entry.job;
   bool const is_same = stamp && entry.stamp == stamp && entry.store_options == options;
   if (before && !before->is_finished() && is_same) return before;
-  auto job = make(JobKind::store, request.key);
+  auto job = add(JobKind::store, request.key.identity());
   entry = Entry{
       .job = job, .stamp = stamp, .store_options = options, .options = {}, .commits_before = 0};
   tasks_.spawn("progress of " + job->id(), report(job));
@@ -76,7 +87,7 @@ std::shared_ptr<Job> Jobs::gather(Config config, CheckpointRequest request, Gath
       entry.commits_before == commits) {
     return before;
   }
-  auto job = make(JobKind::gather, request.key);
+  auto job = add(JobKind::gather, identity);
   entry = Entry{
       .job = job, .stamp = {}, .store_options = {}, .options = options, .commits_before = commits};
   tasks_.spawn("progress of " + job->id(), report(job));

@@ -39,6 +39,14 @@ class Jobs {
   // identity has been committed since that gather began: its result may be old news.
   std::shared_ptr<Job> gather(Config config, CheckpointRequest request, GatherOptions options);
 
+  // A job of another kind, which the caller runs; it shows among the others.
+  std::shared_ptr<Job> add(JobKind kind, std::string identity);
+
+  // Whether a store or a gather runs, or waits for another.
+  bool is_busy() const;
+  // Whether a store of this identity does.
+  bool is_storing(std::string const& identity) const;
+
   // Running ones and the most recent finished ones, newest first.
   std::vector<std::shared_ptr<Job>> recent() const;
   std::shared_ptr<Job> find(std::string_view id) const;  // null when there is none of that id
@@ -55,7 +63,6 @@ class Jobs {
     std::uint64_t commits_before = 0;  // gather
   };
 
-  std::shared_ptr<Job> make(JobKind kind, CheckpointKey const& key);
   // To be called for every job that has ended.
   void count(Job const& job);
   Awaitable<void> run_store(std::shared_ptr<Job> before, std::shared_ptr<Job> job, Config config,

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/metrics.h"
 #include "coordinator/neighbours.h"
+#include "coordinator/presence.h"
 #include "format/key.h"
 #include "net/asio.h"
 #include "net/http_client.h"
@@ -31,6 +32,7 @@ struct Services {
   Semaphore& buffers;    // bytes of chunk bodies held at once, by all jobs together
   Semaphore& encodings;  // bytes that chunks are encoded into, likewise
   Neighbours& neighbours;
+  Presences& presences;
   Metrics& metrics;
   std::string coordinator_id;
 };

@@ -111,12 +111,23 @@ void append_list(std::string& text, Values const& values, Describe describe_one)
   text += values.empty() ? "[]" : "]";
 }
 
-json describe(Member const& member, DeviceConfig const& device) {
+// What was seen just now wins over what the watch saw some seconds ago.
+std::string_view presence_of(Member const& member, Presences::State const* watched) {
+  if (!member.health) {
+    bool const is_down = watched == nullptr || watched->presence == Presence::down;
+    return to_string(is_down ? Presence::down : Presence::late);
+  }
+  bool const has_room = member.health->free_bytes > member.health->reserved_bytes;
+  return to_string(has_room ? Presence::up : Presence::full);
+}
+
+json describe(Member const& member, DeviceConfig const& device, Presences const& presences) {
   json row{{"rank", device.rank.value},
            {"host", device.host},
            {"ip", device.ip},
            {"port", device.port},
-           {"alive", member.health.has_value()}};
+           {"alive", member.health.has_value()},
+           {"presence", presence_of(member, presences.find(device.rank))}};
   row["detail"] = member.health ? "" : member.error.message;
   row["id"] = member.health ? json(member.health->id) : json(nullptr);
   row["free_bytes"] = member.health ? json(member.health->free_bytes) : json(nullptr);
@@ -135,14 +146,14 @@ Awaitable<std::string> Overview::workers(Config config, Copies copies_wanted) {
     json rows = json::array();
     auto const members = co_await probe(services_, config);
     for (auto const& member : members) {
-      rows.push_back(describe(member, config.workers[member.worker_index]));
+      rows.push_back(describe(member, config.workers[member.worker_index], services_.presences));
     }
     co_return json{{"workers", std::move(rows)}}.dump();
   }
   auto const view = co_await survey(services_, config, std::nullopt);
   json rows = json::array();
   for (auto const& member : view.members) {
-    auto row = describe(member, config.workers[member.worker_index]);
+    auto row = describe(member, config.workers[member.worker_index], services_.presences);
     std::size_t copies = 0;
     for (auto const& inventory : view.inventories) {
       if (inventory.worker_index != member.worker_index) continue;
@@ -249,10 +260,8 @@ void Overview::keep_manifests(std::vector<Found> const& found) {
   }
 }
 
-Awaitable<std::vector<CheckpointReport>> Overview::reports(
+Awaitable<std::vector<Overview::Found>> Overview::find_all(
     Config const& config, std::vector<WorkerInventory> inventories) {
-  std::set<std::size_t> answering;
-  for (auto const& inventory : inventories) answering.insert(inventory.worker_index);
   // Ten thousand checkpoints are a second's work, which must not hold up every job.
   auto found = co_await services_.offload.run([&] { return Found::group(std::move(inventories)); });
   for (auto& checkpoint : found) {
@@ -262,6 +271,42 @@ Awaitable<std::vector<CheckpointReport>> Overview::reports(
     }
   }
   keep_manifests(found);
+  co_return found;
+}
+
+Awaitable<std::vector<CompleteGeneration>> Overview::complete_generations(
+    Config const& config, std::vector<WorkerInventory> inventories,
+    std::vector<Tombstone> tombstones, std::size_t count) {
+  auto const found = co_await find_all(config, std::move(inventories));
+  std::map<CheckpointKey, Generation> forgotten;
+  for (auto const& tombstone : tombstones) {
+    auto& up_to = forgotten[tombstone.key];
+    up_to = std::max(up_to, tombstone.up_to);
+  }
+  std::vector<CompleteGeneration> complete;
+  for (auto const& checkpoint : found) {
+    std::size_t taken = 0;
+    for (std::size_t index = 0; index < checkpoint.generations.size() && taken < count; ++index) {
+      auto const& generation = checkpoint.generations[index];
+      auto const gone = forgotten.find(checkpoint.key);
+      if (gone != forgotten.end() && generation.generation <= gone->second) break;
+      if (generation.manifests.empty()) continue;
+      if (!checkpoint.manifests[index]) continue;
+      ++taken;
+      complete.push_back({.key = checkpoint.key,
+                          .manifest = checkpoint.manifests[index],
+                          .digest = generation.manifests.front(),
+                          .inventories = checkpoint.inventories});
+    }
+  }
+  co_return complete;
+}
+
+Awaitable<std::vector<CheckpointReport>> Overview::reports(
+    Config const& config, std::vector<WorkerInventory> inventories) {
+  std::set<std::size_t> answering;
+  for (auto const& inventory : inventories) answering.insert(inventory.worker_index);
+  auto const found = co_await find_all(config, std::move(inventories));
   co_return co_await services_.offload.run([&] {
     std::vector<CheckpointReport> reports;
     for (auto const& checkpoint : found) reports.push_back(checkpoint.report(config, answering));

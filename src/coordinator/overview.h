@@ -43,12 +43,21 @@ struct CheckpointReport {
   std::vector<GenerationReport> generations;  // newest first, at least one
 };
 
+// A generation that a store has brought to its end, and who holds what of its checkpoint.
+struct CompleteGeneration {
+  CheckpointKey key;
+  std::shared_ptr<Manifest const> manifest;
+  Digest digest;  // the manifest's name
+  std::vector<WorkerInventory> inventories;
+};
+
 class Overview {
  public:
   // `services` must outlive the overview.
   explicit Overview(Services& services) : services_(services) {}
 
-  // {"workers": [{"rank", "host", "ip", "port", "alive", "id", "free_bytes", "total_bytes",
+  // {"workers": [{"rank", "host", "ip", "port", "alive", "presence", "id", "free_bytes",
+  // "total_bytes",
   //               "reserved_bytes", "version", "inventory", "copies", "detail"}, …]}
   // `inventory` changes whenever a worker's copies do. Without `copies` no inventory is read: for
   // whoever looks often.
@@ -72,10 +81,18 @@ class Overview {
   Awaitable<std::vector<CheckpointReport>> reports(Config const& config,
                                                    std::vector<WorkerInventory> inventories);
 
+  // Of every checkpoint the newest `count` complete generations whose manifests can be had and that
+  // were not forgotten. The config must outlive the call.
+  Awaitable<std::vector<CompleteGeneration>> complete_generations(
+      Config const& config, std::vector<WorkerInventory> inventories,
+      std::vector<Tombstone> tombstones, std::size_t count);
+
  private:
   struct Found;  // a checkpoint with all that is known of it
   Awaitable<std::shared_ptr<Manifest const>> manifest_of(Config const& config,
                                                          GenerationView const& generation);
+  Awaitable<std::vector<Found>> find_all(Config const& config,
+                                         std::vector<WorkerInventory> inventories);
   void keep_manifests(std::vector<Found> const& found);
 
   Services& services_;

@@ -1,13 +1,14 @@
 // The last paragraph of a store: the manifest on every holder, which makes the generation visible.
 #include <algorithm>
+#include <set>
 #include <span>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "coordinator/job_lines.h"
 #include "coordinator/store_job.h"
-#include "net/parallel.h"
 
 namespace grove {
 
@@ -17,71 +18,125 @@ Awaitable<Result<void>> StoreJob::commit() {
   auto const text = serialize(*manifest_);
   auto const bytes = std::as_bytes(std::span(text));
   auto const digest = sha256(text);
-  auto const lacking = co_await on_each_holder(
-      [&](std::size_t, WorkerClient& worker) { return worker.put_manifest(digest, bytes); });
-  if (lacking > 0) {
+  auto const keepers_count = holders_.size();
+  auto const wanted = holders_wanted();
+  co_await on_each_holder(
+      [&](Holder const&, WorkerClient& worker) { return worker.put_manifest(digest, bytes); });
+  if (holders_.size() < wanted) {
     co_return fail(ErrorKind::unavailable, "the manifest could not be sent to {} of {} workers",
-                   lacking, holders_.size());
+                   keepers_count - holders_.size(), keepers_count);
   }
   CO_TRY(co_await check_unchanged());
   Ref const ref{.key = request_.key, .generation = generation, .name = RefName{}, .target = digest};
-  auto const uncommitted = co_await on_each_holder(
-      [this, &ref](std::size_t holder, WorkerClient& worker) -> Awaitable<Result<void>> {
+  has_begun_commit_ = true;
+  co_await on_each_holder(
+      [this, &ref](Holder const& holder, WorkerClient& worker) -> Awaitable<Result<void>> {
         CO_TRY(auto missing, co_await worker.put_ref(ref));
         if (missing.empty()) co_return ok();
-        CO_TRY(co_await header_push_->push_missing(holder, std::move(missing)));
+        CO_TRY(co_await header_push_->push_missing(holder.number, std::move(missing)));
         CO_TRY(missing, co_await worker.put_ref(ref));
         if (missing.empty()) co_return ok();
         co_return fail(ErrorKind::internal, "{}: lost {} chunks of the header; check its disk",
                        worker.address().endpoint.text(), missing.size());
       });
-  // Every copy is durable by now. As many manifests as copies keep the promise; fewer do not.
-  // (With workers left out, as many as there are.)
-  auto const wanted = std::min<std::size_t>(config_.redundancy, holders_.size());
-  if (holders_.size() - uncommitted >= wanted) co_return ok();
+  if (holders_.size() >= wanted) co_return ok();
   co_return fail(
       ErrorKind::unavailable, "the manifest could not be committed on {} of {} workers{}",
-      uncommitted, holders_.size(),
-      uncommitted < holders_.size()
-          ? fmt::format("; a gather may give generation {} already: store again", generation.value)
-          : std::string());
+      keepers_count - holders_.size(), keepers_count,
+      holders_.empty() ? std::string()
+                       : fmt::format("; a gather may give generation {} already: store again",
+                                     generation.value));
 }
 
-Awaitable<std::size_t> StoreJob::on_each_holder(HolderCall call) {
-  std::size_t failed_count = 0;
-  std::vector<Awaitable<void>> tasks;
-  for (std::size_t holder = 0; holder < holders_.size(); ++holder) {
-    tasks.push_back(on_holder(holder, call, failed_count));
+// Every copy is durable when this is asked. As many manifests as copies of a shard keep the
+// promise; fewer do not. (With workers left out, as many as there are.)
+std::size_t StoreJob::holders_wanted() const {
+  std::set<std::size_t> keepers;
+  for (auto const& copy : copies_) {
+    if (copy.kept_by) keepers.insert(*copy.kept_by);
   }
-  co_await run_all(std::move(tasks));
-  co_return failed_count;
+  return std::min<std::size_t>(config_.redundancy, keepers.size());
 }
 
-Awaitable<void> StoreJob::on_holder(std::size_t holder, HolderCall const& call,
-                                    std::size_t& failed_count) {
-  auto worker = client_of(holders_[holder]);
-  auto const rank = device(holders_[holder]).rank;
+// One call on all holders.
+struct StoreJob::HolderRound {
+  HolderCall call;
+  TaskGroup tasks;
+  std::size_t wanted = 0;
+  std::size_t total = 0;
+  std::size_t ended_count = 0;
+  std::set<std::size_t> done = {};   // indexes into holders_
+  std::set<std::size_t> stuck = {};  // that are not done, and are down or have failed twice
+
+  void look() {
+    bool const is_enough = done.size() >= wanted && done.size() + stuck.size() == total;
+    if (is_enough || ended_count == total) tasks.cancel();
+  }
+};
+
+Awaitable<void> StoreJob::on_each_holder(HolderCall call) {
+  HolderRound round{.call = std::move(call),
+                    .tasks = TaskGroup(services_.executor),
+                    .wanted = holders_wanted(),
+                    .total = holders_.size()};
+  for (std::size_t index = 0; index < holders_.size(); ++index) {
+    round.tasks.spawn("tell a holder of " + request_.key.identity(), on_holder(round, index));
+  }
+  round.tasks.spawn("heed the watch", heed_watch_of(round));
+  co_await round.tasks.wait();
+  std::vector<Holder> done;
+  for (auto const index : round.done) done.push_back(holders_[index]);
+  holders_ = std::move(done);
+}
+
+Awaitable<void> StoreJob::heed_watch_of(HolderRound& round) {
+  for (;;) {
+    for (std::size_t index = 0; index < holders_.size(); ++index) {
+      bool const is_done = round.done.contains(index);
+      if (!is_done && has_gone(holders_[index].worker_index)) {
+        round.stuck.insert(index);
+      }
+    }
+    round.look();
+    std::ignore = co_await services_.presences.changed().wait();
+    bool const stopped = co_await is_cancelled();
+    if (stopped) co_return;
+  }
+}
+
+Awaitable<void> StoreJob::on_holder(HolderRound& round, std::size_t index) {
+  auto const holder = holders_[index];
+  auto worker = client_of(holder.worker_index);
+  auto const& to = device(holder.worker_index);
   std::size_t retries = 0;
   auto const attempt = [&]() -> Awaitable<Result<void>> {
-    worker.move_to(address_of(device(holders_[holder])).endpoint);
+    worker.move_to(address_of(to).endpoint);
     // One that was away when the store began has not said who it is yet.
     if (worker.address().id.empty()) {
       CO_TRY(co_await worker.health());
     }
-    co_return co_await call(holder, worker);
+    co_return co_await round.call(holder, worker);
   };
   auto const on_retry = [&](RetryNotice const& notice) {
     retries = notice.retry;
-    count_failed_try(services_, device(holders_[holder]));
+    count_failed_try(services_, to);
     look_for_workers();
-    job_->add_line(lines::retry(rank, notice.retry, notice.delay, notice.error.message));
+    job_->add_line(lines::retry(to.rank, notice.retry, notice.delay, notice.error.message));
+    if (notice.retry < 2) return;
+    round.stuck.insert(index);
+    round.look();
   };
   auto const result = co_await with_retries(attempt, on_retry);
-  if (result.has_value()) co_return;
-  ++failed_count;
-  if (result.error().kind == ErrorKind::cancelled) co_return;
-  count_failed_try(services_, device(holders_[holder]));
-  job_->add_line(lines::gave_up(rank, result.error().message, retries));
+  ++round.ended_count;
+  round.stuck.insert(index);
+  if (result.has_value()) {
+    round.stuck.erase(index);
+    round.done.insert(index);
+  }
+  round.look();
+  if (result.has_value() || result.error().kind == ErrorKind::cancelled) co_return;
+  count_failed_try(services_, to);
+  job_->add_line(lines::gave_up(to.rank, result.error().message, retries));
 }
 
 Awaitable<Result<void>> StoreJob::check_unchanged() {
@@ -113,7 +168,7 @@ Manifest StoreJob::build_manifest(Generation generation) const {
     manifest.shards.push_back({.begin = shard.begin,
                                .end = shard.end,
                                .tensors_count = shard.tensors_count,
-                               .list = pushes_[index]->list_digest()});
+                               .list = shards_[index].push->list_digest()});
   }
   return manifest;
 }

@@ -6,10 +6,14 @@
 // Threads: the coordinator's executor.
 #pragma once
 
+#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/config.h"
@@ -27,12 +31,13 @@
 
 namespace grove {
 
-// What became of one copy of one shard. Partial failure is data: the job decides what it means.
+// One copy of one shard. Partial failure is data: the job decides what it means.
 struct CopyOutcome {
-  PlannedCopy copy;
-  std::size_t retries = 0;
-  std::optional<Error> error;
+  PlannedCopy copy;                    // where the ring puts it
+  std::optional<std::size_t> kept_by;  // the worker that has it, durable: that one or a stand-in
   bool is_left_out = false;
+  bool is_over = false;              // nothing more is tried
+  std::unique_ptr<TaskGroup> sends;  // to that one, and to who stands in for it
 };
 
 struct StoreOptions {
@@ -61,25 +66,48 @@ class StoreJob {
   Awaitable<Result<void>> commit();
   Awaitable<void> forget_superseded();
   Awaitable<void> give_back();
+  Awaitable<void> give_back_room();
+  std::set<std::size_t> full_workers() const;
+  Awaitable<void> give_back_of_all(std::set<std::size_t> workers);
   Awaitable<void> give_back_of(std::size_t worker_index);
 
   Awaitable<void> find_earlier_generations();
   Result<void> check_addition();
   Result<void> check_none_left_out() const;
+
   void prepare_pushes();
+  void prepare_header();
+  std::unique_ptr<ShardPush> make_push(std::size_t shard);
+  Awaitable<void> make_copies();
+  Awaitable<void> wait_for_copy(std::size_t index);
+  Awaitable<void> run_send(std::size_t shard, std::size_t number);
+  Awaitable<void> send_to(std::size_t shard, std::size_t number);
+  void note_retry(std::size_t shard, std::size_t number, RetryNotice const& notice);
+  Awaitable<void> heed_watch();
+  bool has_gone(std::size_t worker_index) const;
+  void doubt(std::size_t worker_index);
+  void find_stand_in(std::size_t index);
+  std::optional<std::size_t> fit_worker(CopyOutcome const& copy) const;
+  bool holds_shard(std::size_t worker_index, ShardIndex shard) const;
+  void add_holder(std::size_t worker_index);
+  Result<void> choose_final_holders();
   Awaitable<Result<std::vector<Digest>>> commit_copy(PlannedCopy copy, WorkerClient& worker,
                                                      Digest list);
-  Awaitable<void> send_copy(std::size_t index);
   void look_for_workers();
-  Awaitable<void> send_header(std::size_t index);
+  Awaitable<void> send_header(std::size_t number);
   Awaitable<void> hash_whole_file();
   void stop_for(Error error);
   Awaitable<Result<void>> check_unchanged();
   Manifest build_manifest(Generation generation) const;
-  // Runs `call` on every holder, with retries; returns on how many it failed for good.
-  using HolderCall = std::function<Awaitable<Result<void>>(std::size_t holder, WorkerClient&)>;
-  Awaitable<std::size_t> on_each_holder(HolderCall call);
-  Awaitable<void> on_holder(std::size_t holder, HolderCall const& call, std::size_t& failed_count);
+  // Runs `call` on every holder, with retries, and leaves out of holders_ those where it failed.
+  // Once enough have done it, one that fails again and again is not waited for.
+  struct Holder;
+  using HolderCall = std::function<Awaitable<Result<void>>(Holder const& holder, WorkerClient&)>;
+  struct HolderRound;
+  Awaitable<void> on_each_holder(HolderCall call);
+  Awaitable<void> on_holder(HolderRound& round, std::size_t index);
+  Awaitable<void> heed_watch_of(HolderRound& round);
+  std::size_t holders_wanted() const;
   WorkerClient client_of(std::size_t worker_index);
   DeviceConfig const& device(std::size_t worker_index) const {
     return config_.workers[worker_index];
@@ -98,15 +126,38 @@ class StoreJob {
   FileStamp stamp_;
   // plan
   FilePlan plan_;
-  std::vector<CopyOutcome> copies_;   // by shard, then round
-  std::vector<std::size_t> holders_;  // the workers that get anything, each once
-  ClusterView before_;                // what the workers held when the store began
+  std::vector<CopyOutcome> copies_;  // by shard, then round
+  ClusterView before_;               // what the workers held when the store began
+  Presences::Clock::time_point surveyed_;
   std::optional<GenerationChoice> choice_;
   // transfer
   std::unique_ptr<DeltaBases> bases_;
   std::optional<ChunkSender> sender_;
-  std::vector<std::unique_ptr<ShardPush>> pushes_;  // by shard
+  // One worker's way to a copy: the ring's worker, or a stand-in.
+  struct Send {
+    std::size_t copy = 0;  // into copies_
+    std::size_t worker_index = 0;
+    std::size_t retries = 0;
+    bool is_doubtful = false;  // it has failed twice
+    std::optional<Error> error;
+  };
+  struct ShardSends {
+    std::unique_ptr<ShardPush> push;
+    std::deque<Send> sends;  // by the push's number of the copy; grows while others are under way
+  };
+  std::vector<ShardSends> shards_;
+  std::optional<Signal> send_ended_;
+  std::set<std::size_t> doubtful_workers_;
+  std::vector<std::uint64_t> taken_bytes_;                        // by each worker as a stand-in
+  std::set<std::pair<std::size_t, std::size_t>> told_stand_ins_;  // who for whom
+  // The workers that get header and manifest, each once: those that keep a copy, or may yet.
+  struct Holder {
+    std::size_t worker_index = 0;
+    std::size_t number = 0;  // of header_push_'s copies
+  };
+  std::vector<Holder> holders_;
   std::unique_ptr<ShardPush> header_push_;
+  std::deque<TaskGroup> header_sends_;  // by number
   std::optional<TaskGroup> tasks_;
   std::optional<Error> stopped_for_;
   struct CommittedRef {
@@ -115,12 +166,9 @@ class StoreJob {
   };
   std::vector<CommittedRef> committed_refs_;  // of a generation that is not complete yet
   std::optional<Digest> whole_file_;
-  struct HolderError {
-    std::size_t worker_index = 0;
-    Error error;
-  };
-  std::vector<HolderError> header_errors_;
+  std::map<std::size_t, Error> header_errors_;  // by worker
   std::optional<Manifest> manifest_;
+  bool has_begun_commit_ = false;  // a manifest's ref may be on a worker
 };
 
 }  // namespace grove

@@ -1,6 +1,7 @@
 #include "transfer/push.h"
 
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 #include <unordered_set>
 
@@ -59,7 +60,7 @@ ShardPush::ShardPush(asio::any_io_executor executor, ChunkSource& source, ChunkS
       sender_(sender),
       slices_(std::move(slices)),
       windows_(cut_windows(slices_)),
-      copies_(std::move(copies)),
+      copies_(std::make_move_iterator(copies.begin()), std::make_move_iterator(copies.end())),
       progress_(copies_.size()),
       buffers_(buffers),
       events_(std::move(events)),
@@ -83,6 +84,12 @@ Awaitable<Result<void>> ShardPush::run_copy(std::size_t copy) {
   progress_[copy].phase = result.has_value() ? CopyPhase::done : CopyPhase::failed;
   changed_.notify_all();
   co_return result;
+}
+
+std::size_t ShardPush::add_copy(WorkerClient worker) {
+  copies_.push_back(std::move(worker));
+  progress_.push_back({.phase = CopyPhase::waiting, .windows_acked = 0});
+  return copies_.size() - 1;
 }
 
 Awaitable<Result<void>> ShardPush::attempt(std::size_t self) {

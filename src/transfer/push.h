@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <span>
@@ -77,6 +78,9 @@ class ShardPush {
   // Fails: conflict (the file changed), or what the last try said; cancelled.
   Awaitable<Result<void>> run_copy(std::size_t copy);
 
+  // One copy more, of a worker that stands in for another; its number. While others run.
+  std::size_t add_copy(WorkerClient worker);
+
   // This copy is not made: the others do not wait for it. Before any of them runs.
   void leave_out(std::size_t copy) { progress_[copy].phase = CopyPhase::failed; }
 
@@ -137,7 +141,7 @@ class ShardPush {
   ChunkSender& sender_;
   std::vector<ChunkSlice> slices_;
   std::vector<Window> windows_;
-  std::vector<WorkerClient> copies_;
+  std::deque<WorkerClient> copies_;  // not a vector: calls are under way while one is added
   std::vector<CopyProgress> progress_;
   Semaphore& buffers_;
   PushEvents events_;

@@ -98,6 +98,12 @@ Result<void> prove_by_inventory(Ref const& ref, InventoryPage const& inventory) 
       inventory.refs.begin(), inventory.refs.end(),
       [&](RefReport const& held) { return held.ref == ref && held.missing_count == 0; });
   if (holds_the_same) return ok();
+  // It is to keep this very copy, and has lost some of it: a newer generation does not replace
+  // that.
+  auto const lost_the_same =
+      std::any_of(inventory.refs.begin(), inventory.refs.end(),
+                  [&](RefReport const& held) { return held.ref == ref && held.missing_count > 0; });
+  if (lost_the_same) return fail(ErrorKind::conflict, "its own copy of the same is damaged");
   Generation newest = ref.generation;
   for (RefReport const& held : inventory.refs) {
     if (held.ref.key == ref.key && is_manifest(held.ref.name)) {

@@ -47,6 +47,14 @@ TEST(DeletionProof, IsANewerCompleteGenerationWhole) {
   EXPECT_EQ(kind_of(prove_by_inventory(ref, inventory)), ErrorKind::conflict);
 }
 
+TEST(DeletionProof, IsNoNewerGenerationOfWhoseOwnCopyOfTheSameIsDamaged) {
+  auto const ref = ref_of(5, shard_0, "list");
+  InventoryPage inventory;
+  inventory.refs = {report_of(ref, 1), report_of(ref_of(6, shard_0, "new list"), 0),
+                    report_of(ref_of(6, manifest_name, "manifest"), 0)};
+  EXPECT_EQ(kind_of(prove_by_inventory(ref, inventory)), ErrorKind::conflict);
+}
+
 // What a deletion of `ref` at `rank` is answered with, witnessed by the others given.
 Awaitable<std::optional<ErrorKind>> try_delete(TestWorkers& workers, Rank rank, Ref ref,
                                                std::vector<WorkerAddress> witnesses,

@@ -138,6 +138,12 @@ def assert_data(prometheus: Prometheus, queries: list[str]) -> None:
 
 
 @pytest.fixture
+def cluster(make_cluster) -> Cluster:
+    """Damage stays until the test ends."""
+    return make_cluster(repairs=False)
+
+
+@pytest.fixture
 def prometheus(cluster: Cluster, tmp_path: Path) -> Iterator[Prometheus]:
     """Scrapes the cluster, which holds a safe checkpoint and one with a damaged copy."""
     assert is_done(cluster.store(write(cluster.ckpt_root / "run1/step_1/model.safetensors", model(1))))

@@ -107,7 +107,7 @@ def test_all_workers_down(make_cluster) -> None:
 
 
 def test_a_worker_that_answers_as_another_rank_gets_nothing(make_cluster) -> None:
-    cluster = make_cluster()
+    cluster = make_cluster(stand_ins=False)
     versions = Versions(cluster, megabytes=4)
     # The addresses of 2 and 3 were dealt out anew.
     devices = [cluster.device(rank) for rank in cluster.ranks]

@@ -41,7 +41,7 @@ def test_a_worker_that_comes_back_during_the_waits_completes_the_store(
 
 @pytest.mark.slow
 def test_a_worker_that_stays_away_fails_its_own_copies_only(make_cluster) -> None:
-    cluster = make_cluster(proxied=True)
+    cluster = make_cluster(proxied=True, stand_ins=False)
     versions = Versions(cluster)
     rule = cluster.proxies[2].hold(r"^PUT /chunks/", skip=1)
     with cluster.stream("store-shard", versions.path) as stream:

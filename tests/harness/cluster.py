@@ -21,8 +21,9 @@ class Cluster:
     """`proxied` puts a Proxy before every worker, at the port the config names."""
 
     def __init__(self, folder: Path, workers: int = 4, proxied: bool = False,
-                 prefix: list[str] | None = None, **config: object):
+                 prefix: list[str] | None = None, repairs: bool = True, **config: object):
         self.folder = folder
+        self.repairs = repairs  # by itself
         self.ckpt_root = folder / "checkpoints"
         self.ckpt_root.mkdir(parents=True, exist_ok=True)
         self.config_path = folder / "config.yaml"
@@ -80,7 +81,7 @@ class Cluster:
 
     def start_coordinator(self, watch: bool = False) -> Process:
         command = [*self.prefix, str(GROVE), "start", "--config", str(self.config_path),
-                   *([] if watch else ["--no-watch"])]
+                   *([] if watch else ["--no-watch"]), *([] if self.repairs else ["--no-repair"])]
         if self.coordinator:
             self.ended.append(self.coordinator)
         self.coordinator = Process("coordinator", command, self._log("coordinator"))

@@ -8,6 +8,7 @@ HEAD = {
     "retry": r"  ↻ rank (?P<rank>\d+) failed — queuing retry: (?P<number>\d) of 6 in (?P<wait>\d+) s:"
              r" (?P<cause>.+)",
     "gave_up": r"  ✗ rank (?P<rank>\d+) permanently failed: (?P<cause>.+)",
+    "stands_in": r"  → rank (?P<rank>\d+) \((?P<host>[^)]+)\) stands in for rank (?P<failed>\d+) \((?P<failed_host>[^)]+)\)",
     "stored": r"Done: (?P<sent>\d+)/(?P<wanted>\d+) sends \((?P<copies>\d+)x replicated\) → (?P<key>.+)",
     "replica": r"  trying replica rank (?P<rank>\d+) for shard (?P<shard>\d+)"
                r" \(primary rank (?P<primary>\d+) failed\)",

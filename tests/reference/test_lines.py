@@ -84,7 +84,7 @@ def run_checked_store(cluster: Cluster, path: Path) -> str:
 def test_a_dead_worker_is_retried_and_given_up_in_the_reference_s_words(make_cluster) -> None:
     """/store-shard and "Errors": one try and six retries, after 1, 2, 4, 8, 16 and 32 s; the other
     shards go on meanwhile. "Check for errors programmatically": the sample says so."""
-    cluster = make_cluster()
+    cluster = make_cluster(stand_ins=False)
     path = write(cluster.ckpt_root / "run1/step_100/model.safetensors", model(4))
     cluster.workers[3].kill()
     with ThreadPoolExecutor() as pool:  # both follow the same job

@@ -77,7 +77,8 @@ def make_watched(make_cluster: Callable[..., Cluster]):
     made: list[Watched] = []
 
     def make(watch: bool = True, start: bool = True, **options: object) -> Watched:
-        cluster = make_cluster(start=False, **{"workers": 3, **options})
+        # What the watcher mends the coordinator would have mended from the other copy meanwhile.
+        cluster = make_cluster(start=False, **{"workers": 3, "repairs": False, **options})
         if start:
             cluster.start(watch=watch)
         made.append(Watched(cluster))

@@ -1,0 +1,308 @@
+#include "coordinator/repair_round.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "base/limits.h"
+#include "net/parallel.h"
+#include "transfer/replicate.h"
+
+namespace grove {
+namespace {
+
+std::string_view why(RepairReason reason) {
+  switch (reason) {
+    case RepairReason::lost:
+      return "was lost";
+    case RepairReason::damaged:
+      return "was damaged";
+    case RepairReason::home:
+      return "belongs there";
+  }
+  return "was lost";
+}
+
+}  // namespace
+
+RepairRound::RepairRound(Services& services, Jobs& jobs, Config config, ClusterView view)
+    : services_(services), jobs_(jobs), config_(std::move(config)), view_(std::move(view)) {}
+
+Awaitable<void> RepairRound::carry_out(std::shared_ptr<Job> job) {
+  job_ = std::move(job);
+  co_await make_copies();
+  for (auto const& planned : plans_) {
+    bool const stopped = co_await is_cancelled();
+    if (planned->plan.copies.empty() && !stopped) co_await finish(*planned);
+  }
+  for (auto const worker : full_) {
+    auto at_worker = client(worker);
+    std::ignore = co_await at_worker.release();  // best effort: its lease ends by itself, too
+  }
+  bool const stopped = co_await is_cancelled();
+  if (stopped) {
+    job_->fail_with(fail(ErrorKind::cancelled, "the coordinator is stopping"));
+  } else {
+    tell_end();
+  }
+}
+
+Awaitable<void> RepairRound::make_copies() {
+  std::vector<std::pair<Planned*, CopyToMake const*>> copies;
+  std::uint64_t bytes = 0;
+  for (auto const& planned : plans_) {
+    for (auto const& copy : planned->plan.copies) {
+      copies.emplace_back(planned.get(), &copy);
+      auto const& shard = planned->what.manifest->shards[copy.shard.value];
+      bytes += shard.end - shard.begin;
+    }
+  }
+  job_->set_bytes_total(bytes);
+  // What is worst off first.
+  std::ranges::stable_sort(copies, {}, [](auto const& step) { return step.second->from.size(); });
+  std::size_t next = 0;
+  auto const lane = [&]() -> Awaitable<void> {
+    while (next < copies.size()) {
+      auto const [planned, copy] = copies[next++];
+      bool const stopped = co_await is_cancelled();
+      if (stopped) co_return;
+      co_await make_copy(*planned, *copy);
+    }
+  };
+  std::vector<Awaitable<void>> lanes;
+  for (std::size_t i = 0; i < limits::repairs_at_once; ++i) lanes.push_back(lane());
+  co_await run_all(std::move(lanes));
+}
+
+// --- who, and in words ---
+
+WorkerAddress RepairRound::address(std::size_t worker) const {
+  auto address = address_of(device(worker));
+  if (auto const& health = view_.members[worker].health) address.id = health->id;
+  return address;
+}
+
+std::vector<WorkerAddress> RepairRound::addresses(std::span<std::size_t const> workers) const {
+  std::vector<WorkerAddress> all;
+  for (auto const worker : workers) all.push_back(address(worker));
+  return all;
+}
+
+WorkerClient RepairRound::client(std::size_t worker) const {
+  return WorkerClient(services_.http, address(worker), job_->id());
+}
+
+std::string RepairRound::name(std::size_t worker) const {
+  return fmt::format("rank {} ({})", device(worker).rank.value, device(worker).host);
+}
+
+std::string RepairRound::names(std::span<std::size_t const> workers) const {
+  std::string text;
+  for (auto const worker : workers) text += (text.empty() ? "" : ", ") + name(worker);
+  return text;
+}
+
+std::string RepairRound::line(Planned const& planned, CopyToMake const& copy,
+                              std::string_view verb) const {
+  return fmt::format("shard {} of {} {} {} from {}: it {}", copy.shard.value,
+                     planned.what.manifest->identity, verb, name(copy.to), names(copy.from),
+                     why(copy.reason));
+}
+
+std::string RepairRound::line(Planned const& planned, CopyToDrop const& drop,
+                              std::string_view verb) const {
+  return fmt::format("shard {} of {} {} {}: {} have it", drop.shard.value,
+                     planned.what.manifest->identity, verb, name(drop.from), names(drop.witnesses));
+}
+
+void RepairRound::add_plan(CompleteGeneration what, std::span<RepairWorker> workers) {
+  auto plan = plan_repair(*what.manifest, what.inventories, workers, config_.redundancy);
+  if (!plan.short_of.empty()) short_of_.push_back(what.manifest->identity);
+  if (plan.is_empty()) return;
+  auto const copies_count = plan.copies.size();
+  plans_.push_back(std::unique_ptr<Planned>(new Planned{.what = std::move(what),
+                                                        .plan = std::move(plan),
+                                                        .copies_left = copies_count,
+                                                        .has_failed = false}));
+}
+
+std::string RepairRound::text() const {
+  std::string lines;
+  for (auto const& planned : plans_) {
+    for (auto const& copy : planned->plan.copies) {
+      lines += "  " + line(*planned, copy, "to be copied to") + "\n";
+    }
+    for (auto const worker : planned->plan.manifests) {
+      lines += fmt::format("  the manifest of {} to be copied to {}\n",
+                           planned->what.manifest->identity, name(worker));
+    }
+    for (auto const& drop : planned->plan.drops) {
+      lines += "  " + line(*planned, drop, "to be dropped by") + "\n";
+    }
+  }
+  for (auto const& identity : short_of_) lines += "  " + short_line(identity) + "\n";
+  return lines;
+}
+
+std::string RepairRound::short_line(std::string_view identity) {
+  return fmt::format("{} has too few copies, and no worker that answers can give or take one",
+                     identity);
+}
+
+void RepairRound::tell_end() {
+  for (auto const& identity : short_of_) job_->add_line("  ✗ " + short_line(identity));
+  auto const done = fmt::format("{} copies made, {} dropped", made_count_, dropped_count_);
+  if (failed_count_ == 0 && short_of_.empty()) {
+    job_->finish("Done: " + done);
+  } else {
+    job_->fail_with(fail(ErrorKind::unavailable,
+                         "{}; {} steps failed, {} checkpoints stay short of copies", done,
+                         failed_count_, short_of_.size()));
+  }
+}
+
+void RepairRound::note_failure(std::string const& what, Error const& error) {
+  ++failed_count_;
+  job_->add_line(fmt::format("  ✗ {}: {}", what, error.message));
+}
+
+// Others' stores and gathers have the cables first: then this takes a fifth of the time.
+Awaitable<bool> RepairRound::pace(std::uint64_t bytes, std::chrono::nanoseconds took) {
+  using Seconds = std::chrono::duration<double>;
+  job_->add_bytes_done(bytes);
+  auto const now = Clock::now();
+  Seconds debt{0};
+  if (config_.bandwidth_limit_mb_per_s) {
+    debt = Seconds(static_cast<double>(bytes) /
+                   (*config_.bandwidth_limit_mb_per_s * static_cast<double>(limits::mib)));
+  }
+  // Those that move something at the same time rest at the same time.
+  if (jobs_.is_busy())
+    debt = std::max(debt, Seconds(took) * 4 / static_cast<double>(moving_count_));
+  rests_until_ = std::max(rests_until_, now - took) + std::chrono::ceil<Clock::duration>(debt);
+  if (rests_until_ <= now) {
+    bool const stopped = co_await is_cancelled();
+    co_return !stopped;
+  }
+  co_return co_await sleep_for(std::chrono::ceil<std::chrono::milliseconds>(rests_until_ - now));
+}
+
+Awaitable<Result<ShardList>> RepairRound::list_of(Digest digest,
+                                                  std::span<std::size_t const> holders) {
+  Result<ShardList> list = fail(ErrorKind::unavailable, "no worker that answers holds it");
+  for (auto const holder : holders) {
+    auto worker = client(holder);
+    list = co_await worker.get_list(digest);
+    if (list.has_value()) break;
+  }
+  co_return list;
+}
+
+Awaitable<Result<void>> RepairRound::bring(std::size_t to, std::span<std::size_t const> from,
+                                           Digest digest) {
+  CO_TRY(auto const list, co_await list_of(digest, from));
+  auto worker = client(to);
+  auto const sources = addresses(from);
+  ReplicateEvents const events{.pace = [this](std::uint64_t bytes, std::chrono::nanoseconds took) {
+    return pace(bytes, took);
+  }};
+  ++moving_count_;
+  auto brought = co_await replicate(worker, sources, digest, list, events);
+  --moving_count_;
+  co_return brought;
+}
+
+// The ref makes it count; what turns out to be lacking is pulled once more.
+Awaitable<Result<void>> RepairRound::put_ref(std::size_t to, std::span<std::size_t const> from,
+                                             Ref ref) {
+  auto worker = client(to);
+  CO_TRY(auto missing, co_await worker.put_ref(ref));
+  if (missing.empty()) co_return ok();
+  auto const sources = addresses(from);
+  CO_TRY(co_await pull_from_any(worker, sources, std::move(missing)));
+  CO_TRY(co_await worker.sync());
+  CO_TRY(missing, co_await worker.put_ref(ref));
+  if (missing.empty()) co_return ok();
+  co_return fail(ErrorKind::internal, "{}: lost {} chunks that it had acknowledged; check its disk",
+                 worker.address().endpoint.text(), missing.size());
+}
+
+Ref RepairRound::ref_of(Planned const& planned, RefName name, Digest target) const {
+  return {.key = planned.what.key,
+          .generation = planned.what.manifest->generation,
+          .name = name,
+          .target = target};
+}
+
+Awaitable<void> RepairRound::make_copy(Planned& planned, CopyToMake const& copy) {
+  if (jobs_.is_storing(planned.what.manifest->identity)) {
+    // What it stores may replace this.
+    planned.has_failed = true;
+    ++later_count_;
+    --planned.copies_left;
+    co_return;
+  }
+  auto const list = planned.what.manifest->shards[copy.shard.value].list;
+  auto made = co_await bring(copy.to, copy.from, list);
+  if (made.has_value()) {
+    made = co_await put_ref(copy.to, copy.from, ref_of(planned, RefName{copy.shard}, list));
+  }
+  if (made.has_value()) {
+    ++made_count_;
+    job_->add_line("  ✓ " + line(planned, copy, "copied to"));
+  } else if (made.error().kind != ErrorKind::cancelled) {
+    planned.has_failed = true;
+    if (made.error().kind == ErrorKind::exhausted) full_.insert(copy.to);
+    note_failure(line(planned, copy, "not copied to"), made.error());
+  }
+  if (--planned.copies_left == 0) co_await finish(planned);
+}
+
+// Header and manifest last, so that a copy with a manifest is a whole one; then what is surplus.
+Awaitable<void> RepairRound::finish(Planned& planned) {
+  if (jobs_.is_storing(planned.what.manifest->identity)) {
+    ++later_count_;
+    co_return;
+  }
+  for (auto const worker : planned.plan.manifests) {
+    auto const put = co_await put_manifest(planned, worker);
+    if (put.has_value() || put.error().kind == ErrorKind::cancelled) continue;
+    planned.has_failed = true;
+    note_failure(fmt::format("the manifest of {} not copied to {}", planned.what.manifest->identity,
+                             name(worker)),
+                 put.error());
+  }
+  bool const stopped = co_await is_cancelled();
+  if (planned.has_failed || stopped) co_return;
+  for (auto const& surplus : planned.plan.drops) co_await drop(planned, surplus);
+}
+
+Awaitable<Result<void>> RepairRound::put_manifest(Planned const& planned, std::size_t to) {
+  auto const& manifest = *planned.what.manifest;
+  auto const& from = planned.plan.manifest_holders;
+  CO_TRY(co_await bring(to, from, manifest.header_list));
+  auto worker = client(to);
+  auto const text = serialize(manifest);
+  CO_TRY(co_await worker.put_manifest(planned.what.digest, std::as_bytes(std::span(text))));
+  co_return co_await put_ref(to, from, ref_of(planned, RefName{}, planned.what.digest));
+}
+
+Awaitable<void> RepairRound::drop(Planned const& planned, CopyToDrop const& surplus) {
+  auto worker = client(surplus.from);
+  auto const list = planned.what.manifest->shards[surplus.shard.value].list;
+  auto const dropped =
+      co_await worker.delete_ref(ref_of(planned, RefName{surplus.shard}, list),
+                                 services_.coordinator_id, addresses(surplus.witnesses));
+  if (dropped.has_value()) {
+    ++dropped_count_;
+    job_->add_line("  ✓ " + line(planned, surplus, "dropped by"));
+  } else if (dropped.error().kind == ErrorKind::conflict) {
+    ++later_count_;
+    job_->add_line("  " + line(planned, surplus, "not yet dropped by") + "; " +
+                   dropped.error().message);
+  } else if (dropped.error().kind != ErrorKind::cancelled) {
+    note_failure(line(planned, surplus, "not dropped by"), dropped.error());
+  }
+}
+
+}  // namespace grove

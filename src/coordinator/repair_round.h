@@ -1,0 +1,95 @@
+// One round of repair: what is to be done as of one look at the cluster, and doing it. The ends of
+// its steps are lines of its job.
+// Not here: when a round is made (coordinator/repair.h), which copies go where
+// (plan/repair_plan.h), how their chunks move (transfer/replicate.h).
+// Threads: the coordinator's executor; add_plan() and text() any one.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/config.h"
+#include "coordinator/job.h"
+#include "coordinator/jobs.h"
+#include "coordinator/members.h"
+#include "coordinator/overview.h"
+#include "plan/repair_plan.h"
+
+namespace grove {
+
+class RepairRound {
+ public:
+  // `services` and `jobs` must outlive it. `view`: what the plans were made from.
+  RepairRound(Services& services, Jobs& jobs, Config config, ClusterView view);
+
+  // Takes what it gives away from the workers' room.
+  void add_plan(CompleteGeneration what, std::span<RepairWorker> workers);
+
+  bool is_empty() const { return plans_.empty(); }
+  // Checkpoints with fewer copies than wanted that no step can mend now.
+  std::vector<std::string> const& short_of() const { return short_of_; }
+  static std::string short_line(std::string_view identity);
+  // One step a line, of a round that is not carried out.
+  std::string text() const;
+
+  // To the end, which is the job's last line.
+  Awaitable<void> carry_out(std::shared_ptr<Job> job);
+  // Steps that were not possible yet, such as copies of what is being stored.
+  std::size_t later_count() const { return later_count_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  struct Planned {
+    CompleteGeneration what;
+    RepairPlan plan;
+    std::size_t copies_left = 0;  // that have not ended; then come the manifests
+    bool has_failed = false;
+  };
+
+  Awaitable<void> make_copies();
+  Awaitable<void> make_copy(Planned& planned, CopyToMake const& copy);
+  Awaitable<void> finish(Planned& planned);
+  Awaitable<Result<void>> put_manifest(Planned const& planned, std::size_t to);
+  Awaitable<void> drop(Planned const& planned, CopyToDrop const& surplus);
+  Awaitable<Result<void>> bring(std::size_t to, std::span<std::size_t const> from, Digest list);
+  Awaitable<Result<ShardList>> list_of(Digest digest, std::span<std::size_t const> holders);
+  Awaitable<Result<void>> put_ref(std::size_t to, std::span<std::size_t const> from, Ref ref);
+  Awaitable<bool> pace(std::uint64_t bytes, std::chrono::nanoseconds took);
+  void note_failure(std::string const& what, Error const& error);
+  void tell_end();
+
+  DeviceConfig const& device(std::size_t worker) const { return config_.workers[worker]; }
+  WorkerAddress address(std::size_t worker) const;
+  std::vector<WorkerAddress> addresses(std::span<std::size_t const> workers) const;
+  WorkerClient client(std::size_t worker) const;
+  std::string name(std::size_t worker) const;
+  std::string names(std::span<std::size_t const> workers) const;
+  std::string line(Planned const& planned, CopyToMake const& copy, std::string_view verb) const;
+  std::string line(Planned const& planned, CopyToDrop const& drop, std::string_view verb) const;
+  Ref ref_of(Planned const& planned, RefName name, Digest target) const;
+
+  Services& services_;
+  Jobs& jobs_;
+  Config config_;
+  ClusterView view_;
+  std::vector<std::unique_ptr<Planned>> plans_;
+  std::vector<std::string> short_of_;
+
+  std::shared_ptr<Job> job_;
+  std::size_t made_count_ = 0;
+  std::size_t dropped_count_ = 0;
+  std::size_t failed_count_ = 0;
+  std::size_t later_count_ = 0;
+  std::set<std::size_t> full_;    // workers that had no room after all
+  std::size_t moving_count_ = 0;  // copies and headers on their way
+  Clock::time_point rests_until_;
+};
+
+}  // namespace grove

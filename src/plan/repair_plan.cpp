@@ -1,0 +1,204 @@
+#include "plan/repair_plan.h"
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <set>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "plan/placement.h"
+
+namespace grove {
+namespace {
+
+using Workers = std::set<std::size_t>;
+
+// Who has what of one generation.
+struct Holdings {
+  std::vector<Workers> sound, damaged;  // by shard
+  Workers sound_manifest;
+};
+
+Holdings holdings_of(Manifest const& manifest, std::span<WorkerInventory const> inventories) {
+  Holdings found{.sound = std::vector<Workers>(manifest.shards.size()),
+                 .damaged = std::vector<Workers>(manifest.shards.size()),
+                 .sound_manifest = {}};
+  auto const key = CheckpointKey::parse(manifest.identity);
+  for (auto const& inventory : inventories) {
+    for (auto const& held : inventory.refs) {
+      if (held.ref.key != key.value() || held.ref.generation != manifest.generation) continue;
+      if (!held.ref.name.shard) {
+        if (held.is_sound) found.sound_manifest.insert(inventory.worker_index);
+        continue;
+      }
+      auto const shard = held.ref.name.shard->value;
+      if (shard >= manifest.shards.size()) continue;
+      if (held.ref.target != manifest.shards[shard].list) continue;
+      (held.is_sound ? found.sound : found.damaged)[shard].insert(inventory.worker_index);
+    }
+  }
+  return found;
+}
+
+class Planner {
+ public:
+  Planner(Manifest const& manifest, std::span<WorkerInventory const> inventories,
+          std::span<RepairWorker> workers, std::uint32_t redundancy)
+      : manifest_(manifest),
+        held_(holdings_of(manifest, inventories)),
+        workers_(workers),
+        wanted_(std::max(manifest.redundancy, redundancy)) {
+    auto const per_shard = static_cast<std::uint32_t>(std::min(wanted_, workers.size()));
+    auto const ring =
+        place_copies(static_cast<std::uint32_t>(manifest.shards.size()), workers.size(), per_shard);
+    homes_.resize(manifest.shards.size());
+    if (!ring) return;  // fewer workers than copies: the ring says nothing
+    for (auto const& copy : ring.value()) homes_[copy.shard.value].push_back(copy.worker_index);
+  }
+
+  RepairPlan plan() {
+    for (std::uint32_t shard = 0; shard < manifest_.shards.size(); ++shard) plan_shard({shard});
+    plan_manifests();
+    return std::move(plan_);
+  }
+
+ private:
+  void plan_shard(ShardIndex shard) {
+    auto const& sound = held_.sound[shard.value];
+    if (sound.empty()) {
+      plan_.short_of.push_back(shard);
+      return;
+    }
+    auto const& homes = homes_[shard.value];
+    Workers will_have = sound;
+    for (auto const home : homes) {
+      bool const was_there = manifest_.generation.value <= workers_[home].away_since_ms;
+      if (workers_[home].state == WorkerState::away && was_there) will_have.insert(home);
+    }
+    for (auto const home : homes) make(shard, home, will_have);
+    // Mended where it lies, since most of its chunks are there; unless it is surplus.
+    auto const there_count = std::ranges::count_if(
+        will_have, [&](auto worker) { return workers_[worker].state == WorkerState::there; });
+    for (auto const holder : held_.damaged[shard.value]) {
+      if (static_cast<std::size_t>(there_count) < wanted_) make(shard, holder, will_have);
+    }
+    while (will_have.size() < wanted_) {
+      auto const best = roomiest(shard, will_have);
+      if (!best) {
+        plan_.short_of.push_back(shard);
+        return;
+      }
+      make(shard, *best, will_have);
+    }
+    plan_drops(shard);
+  }
+
+  void make(ShardIndex shard, std::size_t to, Workers& will_have) {
+    bool const is_damaged = held_.damaged[shard.value].contains(to);
+    if (will_have.contains(to) || !takes(shard, to)) return;
+    auto const& sound = held_.sound[shard.value];
+    auto const reason = is_damaged                ? RepairReason::damaged
+                        : sound.size() >= wanted_ ? RepairReason::home
+                                                  : RepairReason::lost;
+    plan_.copies.push_back(
+        {.shard = shard, .to = to, .from = {sound.begin(), sound.end()}, .reason = reason});
+    if (!is_damaged) workers_[to].room_bytes -= bytes_of(shard);
+    will_have.insert(to);
+  }
+
+  // Once every worker of the ring has its own, and there are as many of them as wanted.
+  void plan_drops(ShardIndex shard) {
+    auto const& homes = homes_[shard.value];
+    auto const& sound = held_.sound[shard.value];
+    bool const is_home =
+        std::ranges::all_of(homes, [&](auto home) { return sound.contains(home); });
+    if (!is_home || homes.size() < wanted_) return;
+    auto holders = sound;
+    holders.insert(held_.damaged[shard.value].begin(), held_.damaged[shard.value].end());
+    for (auto const holder : holders) {
+      if (std::ranges::find(homes, holder) != homes.end()) continue;
+      plan_.drops.push_back({.shard = shard, .from = holder, .witnesses = homes});
+    }
+  }
+
+  void plan_manifests() {
+    for (auto const holder : held_.sound_manifest) plan_.manifest_holders.push_back(holder);
+    Workers holders;
+    for (auto const& copy : plan_.copies) holders.insert(copy.to);
+    for (auto const& sound : held_.sound) holders.insert(sound.begin(), sound.end());
+    for (auto const holder : holders) {
+      if (!held_.sound_manifest.contains(holder)) plan_.manifests.push_back(holder);
+    }
+  }
+
+  std::uint64_t bytes_of(ShardIndex shard) const {
+    auto const& entry = manifest_.shards[shard.value];
+    return entry.end - entry.begin;
+  }
+
+  bool takes(ShardIndex shard, std::size_t worker) const {
+    if (workers_[worker].state != WorkerState::there) return false;
+    return held_.damaged[shard.value].contains(worker) ||
+           workers_[worker].room_bytes >= bytes_of(shard);
+  }
+
+  // Workers of unequal size are filled by their space; among equals the first.
+  std::optional<std::size_t> roomiest(ShardIndex shard, Workers const& without) const {
+    std::optional<std::size_t> best;
+    for (std::size_t worker = 0; worker < workers_.size(); ++worker) {
+      if (without.contains(worker) || !takes(shard, worker)) continue;
+      if (!best || workers_[worker].room_bytes > workers_[*best].room_bytes) best = worker;
+    }
+    return best;
+  }
+
+  Manifest const& manifest_;
+  Holdings held_;
+  std::span<RepairWorker> workers_;
+  std::size_t wanted_;
+  std::vector<std::vector<std::size_t>> homes_;  // by shard
+  RepairPlan plan_;
+};
+
+std::string_view words_of(RepairReason reason) {
+  switch (reason) {
+    case RepairReason::lost:
+      return "lost";
+    case RepairReason::damaged:
+      return "damaged";
+    case RepairReason::home:
+      return "home";
+  }
+  return "lost";
+}
+
+}  // namespace
+
+RepairPlan plan_repair(Manifest const& manifest, std::span<WorkerInventory const> inventories,
+                       std::span<RepairWorker> workers, std::uint32_t redundancy) {
+  return Planner(manifest, inventories, workers, redundancy).plan();
+}
+
+std::string RepairPlan::text() const {
+  std::string lines;
+  auto const out = std::back_inserter(lines);
+  for (auto const& copy : copies) {
+    fmt::format_to(out, "shard {} to worker {} from {} ({})\n", copy.shard.value, copy.to,
+                   fmt::join(copy.from, ", "), words_of(copy.reason));
+  }
+  for (auto const worker : manifests) {
+    fmt::format_to(out, "manifest to worker {} from {}\n", worker,
+                   fmt::join(manifest_holders, ", "));
+  }
+  for (auto const& drop : drops) {
+    fmt::format_to(out, "shard {} off worker {}, kept by {}\n", drop.shard.value, drop.from,
+                   fmt::join(drop.witnesses, ", "));
+  }
+  for (auto const shard : short_of)
+    fmt::format_to(out, "shard {} is short of copies\n", shard.value);
+  return lines;
+}
+
+}  // namespace grove

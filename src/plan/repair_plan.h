@@ -1,0 +1,75 @@
+// What the workers hold, against what a manifest promises → which copies are to be made, where and
+// from whom, and which are surplus. Pure, and prints itself; coordinator/repair.h carries it out.
+//
+// A copy belongs on the workers that the ring names (plan/placement.h). One of them that is there
+// and lacks its copy gets it, whatever stand-ins hold. One that has been away for a short while is
+// taken to hold its copy still, if it was there when that was stored; one that is gone is not, and
+// others keep its copies meanwhile. What others keep is surplus once every worker of the ring has
+// its own copy again.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "format/manifest.h"
+#include "plan/gather_plan.h"
+
+namespace grove {
+
+enum class WorkerState {
+  there,
+  away,  // it does not answer, and may be back soon
+  gone,  // for so long that its copies are made again elsewhere
+};
+
+struct RepairWorker {
+  WorkerState state = WorkerState::there;
+  // Of one that is away: since when, in ms of the wall clock. What was stored later it cannot have.
+  std::uint64_t away_since_ms = UINT64_MAX;
+  std::uint64_t room_bytes = 0;  // that it takes now
+};
+
+enum class RepairReason {
+  lost,     // too few copies are left
+  damaged,  // this worker has it, without some of its chunks
+  home,     // the ring wants it here; others have it
+};
+
+struct CopyToMake {
+  ShardIndex shard;
+  std::size_t to = 0;
+  std::vector<std::size_t> from;  // sound holders that are there
+  RepairReason reason = RepairReason::lost;
+  friend bool operator==(CopyToMake const&, CopyToMake const&) = default;
+};
+
+struct CopyToDrop {
+  ShardIndex shard;
+  std::size_t from = 0;
+  std::vector<std::size_t> witnesses;  // as many as there are to be copies
+  friend bool operator==(CopyToDrop const&, CopyToDrop const&) = default;
+};
+
+struct RepairPlan {
+  std::vector<CopyToMake> copies;
+  std::vector<std::size_t> manifests;         // workers that hold a copy, or will, without manifest
+  std::vector<std::size_t> manifest_holders;  // sound ones that are there
+  std::vector<CopyToDrop> drops;
+  std::vector<ShardIndex>
+      short_of;  // fewer copies than wanted, and nobody to make one or from whom
+
+  bool is_empty() const { return copies.empty() && manifests.empty() && drops.empty(); }
+  // One step a line; workers by the number in the config, from 0.
+  std::string text() const;
+};
+
+// `inventories`: of the workers that are there, this checkpoint's refs at least. `redundancy`: the
+// config's; what the manifest was stored with counts where it is more. Takes what it gives away
+// from the workers' room.
+RepairPlan plan_repair(Manifest const& manifest, std::span<WorkerInventory const> inventories,
+                       std::span<RepairWorker> workers, std::uint32_t redundancy);
+
+}  // namespace grove
