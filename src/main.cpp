@@ -41,6 +41,11 @@ struct RunCommand {
   int operator()(grove::GatherCommandOptions const& options) { return run_gather(config, options); }
   int operator()(grove::VerifyOptions const& options) { return run_verify(config, options); }
   int operator()(grove::RepairOptions const& options) { return run_repair(config, options); }
+  int operator()(grove::DrillCommandOptions const& options) { return run_drill(config, options); }
+  int operator()(grove::DoctorOptions const& options) { return run_doctor(config, options); }
+  int operator()(grove::RemoveOptions const& options) { return run_remove(config, options); }
+  int operator()(grove::PinOptions const& options) { return run_pin(config, options); }
+  int operator()(grove::DrainOptions const& options) { return run_drain(config, options); }
   int operator()(grove::DiscoverOptions const& options) { return run_discover(config, options); }
   int operator()(grove::StatusOptions const& options) { return run_status(config, options); }
   int operator()(grove::ListOptions const& options) { return run_list(config, options); }

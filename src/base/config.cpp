@@ -22,11 +22,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 19> config_keys{
+constexpr std::array<std::string_view, 20> config_keys{
     "ckpt_root",       "n_chunks",     "num_workers", "devices_config", "redundancy",
     "keep_shards",     "shards_root",  "api",         "compression",    "delta",
     "stand_ins",       "repair_after", "scrub_every", "generations",    "retention",
-    "bandwidth_limit", "reserve",      "nice",        "ionice"};
+    "bandwidth_limit", "reserve",      "nice",        "ionice",         "collect_after"};
 // Keys of older versions.
 constexpr std::array<std::string_view, 2> ignored_keys{"data_path", "save_path"};
 constexpr std::array<std::string_view, 2> devices_keys{"master", "workers"};
@@ -382,6 +382,7 @@ Result<Config> parse_config(std::string_view yaml, fs::path const& source) {
   TRY(config.stand_ins, map.boolean("stand_ins", config.stand_ins));
   TRY(config.repair_after, read_period(map, "repair_after", config.repair_after));
   TRY(config.scrub_every, read_period(map, "scrub_every", config.scrub_every));
+  TRY(config.collect_after, read_period(map, "collect_after", config.collect_after));
   TRY(read_retention(map, config));
   TRY(read_bandwidth_limit(map, config));
   TRY(read_reserve(map, config));

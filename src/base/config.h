@@ -63,6 +63,8 @@ struct Config {
   bool stand_ins = true;
   std::chrono::milliseconds repair_after = std::chrono::minutes(10);
   std::chrono::milliseconds scrub_every = std::chrono::hours(24 * 7);
+  // How long what nothing names any more stays on a worker.
+  std::chrono::milliseconds collect_after = std::chrono::hours(24);
   std::uint32_t generations = 1;
   Retention retention;
   std::optional<double> bandwidth_limit_mb_per_s;

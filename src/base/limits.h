@@ -157,7 +157,6 @@ static_assert(survey_wait > connect_timeout);
 
 // --- a worker's upkeep ---
 inline constexpr std::chrono::seconds lease_period = 10min;  // renewed by any call of the job
-inline constexpr std::chrono::seconds collection_grace = 24h;
 inline constexpr std::chrono::seconds collection_period = 1h;
 // A paced scrub: a terabyte in nine hours, a fifth of what a slow hard disk reads.
 inline constexpr std::uint64_t scrub_bytes_per_second = 32 * mib;
@@ -165,6 +164,11 @@ inline constexpr std::uint64_t scrub_bytes_per_second = 32 * mib;
 inline constexpr std::chrono::milliseconds scrub_quiet = 500ms;
 // Beside a transfer that does not end a chunk is read this often, so that a scrub ends too.
 inline constexpr std::chrono::milliseconds scrub_busy_pause = 10s;
+
+// How often a worker looks for copies that are due to be re-read (`scrub_every`).
+inline constexpr std::chrono::milliseconds scrub_look_period = 60s;
+// What is due is looked for at least so often within `scrub_every`, where that is made short.
+inline constexpr int scrub_looks_per_period = 4;
 
 // --- the watcher ---
 inline constexpr std::chrono::milliseconds watcher_quiet = 1s;  // not written for so long: taken

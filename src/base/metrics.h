@@ -29,6 +29,8 @@ enum class Count {
   gather_operations,  // by result
   transfer_errors,    // by rank
   worker_changes,     // by rank and presence
+  damage_met,         // by rank
+  forgotten,          // by reason
   // worker
   chunks_put,
   chunks_served,
@@ -66,6 +68,9 @@ enum class Level {
   checkpoint_not_safe,    // by identity and state
   newest_safe_age,
   survey_age,
+  drill_time,
+  drill_duration,
+  drill_ok,
   // worker
   disk_free_bytes,
   disk_size_bytes,
@@ -75,6 +80,7 @@ enum class Level {
   damaged_refs,
   quarantined_files,
   last_scrub_time,
+  oldest_proof_age,
   // watcher
   watcher_files,
   watcher_waiting_files,

@@ -45,6 +45,7 @@ json config_json(Config const& config, std::filesystem::path const& source) {
       {"stand_ins", config.stand_ins},
       {"repair_after_ms", config.repair_after.count()},
       {"scrub_every_ms", config.scrub_every.count()},
+      {"collect_after_ms", config.collect_after.count()},
       {"generations", config.generations},
       {"retention",
        {{"keep_last", value_or_null(config.retention.keep_last)},

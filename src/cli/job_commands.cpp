@@ -1,5 +1,5 @@
-// grove store, gather, verify and repair: the job's lines as they come, and on a terminal one live
-// progress line under them.
+// The commands that end with "Done:" or "ERROR:": the lines as they come, and on a terminal one
+// live progress line under them.
 #include <unistd.h>
 
 #include <cstdio>
@@ -61,6 +61,7 @@ struct Command {
   std::string kind;  // "store", "gather" or "repair", as in GET /jobs
   std::string target;
   std::filesystem::path ckpt_path = {};  // none: of all checkpoints
+  http::verb method = http::verb::post;
 };
 
 std::string live_text(nlohmann::json const& job) {
@@ -111,7 +112,7 @@ Awaitable<void> follow(Endpoint endpoint, Command command, int& status) {
     if (is_done || has_error) progress.cancel();
     screen.log(line);
   };
-  auto const streamed = co_await api.stream_lines(command.target, on_line);
+  auto const streamed = co_await api.stream_lines(command.target, on_line, command.method);
   co_await progress.stop(1s);
   bool const interrupted = co_await is_cancelled();
   if (interrupted) co_return;
@@ -154,8 +155,43 @@ int run_gather(ConfigPath const& config, GatherCommandOptions const& options) {
   return run_job(config, {.kind = "gather", .target = target, .ckpt_path = options.ckpt_path});
 }
 
-int run_verify(ConfigPath const& config, VerifyOptions const&) {
-  return run_job(config, {.kind = "verify", .target = "/verify"});
+int run_verify(ConfigPath const& config, VerifyOptions const& options) {
+  std::string target = "/verify";
+  if (options.ckpt_path) target += "?ckpt_path=" + percent_encode(options.ckpt_path->string());
+  return run_job(config, {.kind = "verify", .target = target});
+}
+
+int run_drill(ConfigPath const& config, DrillCommandOptions const& options) {
+  std::string target = "/drill";
+  char separator = '?';
+  auto const add = [&](char const* name, std::optional<std::filesystem::path> const& path) {
+    if (!path) return;
+    target +=
+        fmt::format("{}{}={}", std::exchange(separator, '&'), name, percent_encode(path->string()));
+  };
+  add("ckpt_path", options.ckpt_path);
+  add("scratch", options.scratch);
+  return run_job(config, {.kind = "drill",
+                          .target = target,
+                          .ckpt_path = options.ckpt_path.value_or(std::filesystem::path())});
+}
+
+int run_remove(ConfigPath const& config, RemoveOptions const& options) {
+  auto target = "/checkpoints?ckpt_path=" + percent_encode(options.ckpt_path.string());
+  if (options.generation) target += fmt::format("&generation={}", *options.generation);
+  if (options.force) target += "&force=true";
+  return run_job(config, {.kind = "rm", .target = target, .method = http::verb::delete_});
+}
+
+int run_pin(ConfigPath const& config, PinOptions const& options) {
+  auto const target = fmt::format("/pin?ckpt_path={}&pinned={}",
+                                  percent_encode(options.ckpt_path.string()), options.is_pinned);
+  return run_job(config, {.kind = "pin", .target = target});
+}
+
+int run_drain(ConfigPath const& config, DrainOptions const& options) {
+  auto const target = fmt::format("/drain?rank={}&undo={}", options.rank.value, options.is_undone);
+  return run_job(config, {.kind = "repair", .target = target});
 }
 
 int run_repair(ConfigPath const& config, RepairOptions const& options) {

@@ -32,6 +32,7 @@ struct Values {
   std::string ckpt_root;
   std::string ckpt_path;
   std::string output;
+  std::string scratch;
   std::uint64_t generation = 0;
   std::string coordinator;
   std::string host;
@@ -48,6 +49,10 @@ struct Values {
   bool is_unrepaired = false;
   bool only_prepare = false;
   bool is_dry_run = false;
+  bool force = false;
+  bool is_undone = false;
+  bool is_waiting = false;
+  double wait_s = 0;
   bool json = false;
 };
 
@@ -234,12 +239,71 @@ std::variant<Options, int> parse_options(int argc, char const* const* argv) {
 
   auto* verify = with_config(app.add_subcommand(
       "verify", "re-read every copy from the workers' disks and prove it, at full speed"));
-  verify->callback([&] { command = VerifyOptions{}; });
+  auto* verified = verify
+                       ->add_option("--ckpt-path", values.ckpt_path,
+                                    "only the copies of this checkpoint, with the proof of each")
+                       ->option_text("PATH");
+  verify->callback([&] {
+    VerifyOptions options;
+    if (verified->count() > 0) options.ckpt_path = absolute(values.ckpt_path);
+    command = std::move(options);
+  });
 
   auto* repair = with_config(app.add_subcommand(
       "repair", "make now what copies are missing; a running coordinator does it by itself"));
   repair->add_flag("--dry-run", values.is_dry_run, "only print what would be done");
   repair->callback([&] { command = RepairOptions{.is_dry_run = values.is_dry_run}; });
+
+  auto* drill = with_config(app.add_subcommand(
+      "drill",
+      "restore a checkpoint from the workers to a scratch folder, compare, time and delete it"));
+  auto* drilled =
+      drill
+          ->add_option("--ckpt-path", values.ckpt_path, "this checkpoint; without it one at random")
+          ->option_text("PATH");
+  drill
+      ->add_option("--scratch", values.scratch,
+                   "where there is room for it (default: beside shards_root)")
+      ->option_text("DIR");
+  drill->callback([&] {
+    DrillCommandOptions options;
+    if (drilled->count() > 0) options.ckpt_path = absolute(values.ckpt_path);
+    if (!values.scratch.empty()) options.scratch = absolute(values.scratch);
+    command = std::move(options);
+  });
+
+  auto* remove = with_config(app.add_subcommand(
+      "rm", "forget a checkpoint on all workers, or one older generation of it"));
+  remove->add_option("--ckpt-path", values.ckpt_path, "the path it was stored from, exactly")
+      ->option_text("PATH")
+      ->required();
+  auto* removed =
+      remove->add_option("--generation", values.generation, "only this generation (grove ls)")
+          ->option_text("N");
+  remove->add_flag("--force", values.force, "also the last complete generation of it");
+  remove->callback([&] {
+    RemoveOptions options{.ckpt_path = absolute(values.ckpt_path), .generation = {}};
+    if (removed->count() > 0) options.generation = values.generation;
+    options.force = values.force;
+    command = std::move(options);
+  });
+
+  auto* pin = with_config(app.add_subcommand(
+      "pin", "keep a checkpoint, with the other files of its step, whatever `retention` says"));
+  pin->add_option("--ckpt-path", values.ckpt_path, "the path it was stored from")
+      ->option_text("PATH")
+      ->required();
+  pin->add_flag("--off", values.is_undone, "no longer");
+  pin->callback([&] {
+    command = PinOptions{.ckpt_path = absolute(values.ckpt_path), .is_pinned = !values.is_undone};
+  });
+
+  auto* drain = with_config(app.add_subcommand(
+      "drain", "empty a worker before it is taken away: others get all that it holds"));
+  drain->add_option("--rank", values.rank, "the worker")->option_text("N")->required();
+  drain->add_flag("--undo", values.is_undone, "it stays after all");
+  drain->callback(
+      [&] { command = DrainOptions{.rank = Rank{values.rank}, .is_undone = values.is_undone}; });
 
   auto* discover =
       with_json(with_config(app.add_subcommand("discover", "workers that answer on this network")));
@@ -250,7 +314,28 @@ std::variant<Options, int> parse_options(int argc, char const* const* argv) {
       [&] { command = DiscoverOptions{.timeout_s = values.timeout_s, .form = form()}; });
   auto* status = with_json(
       with_config(app.add_subcommand("status", "workers, running jobs and what is at risk")));
-  status->callback([&] { command = StatusOptions{.form = form()}; });
+  auto* status_of =
+      status
+          ->add_option(
+              "--ckpt-path", values.ckpt_path,
+              "only of this checkpoint; exit status 0 when it is safe as it is now, else 1")
+          ->option_text("PATH");
+  auto* wait =
+      status->add_flag("--wait", values.is_waiting, "wait until it is safe")->needs(status_of);
+  auto* wait_for = status->add_option("--timeout", values.wait_s, "wait no longer than this")
+                       ->option_text("S")
+                       ->check(CLI::PositiveNumber)
+                       ->needs(wait);
+  status->callback([&] {
+    StatusOptions options{
+        .ckpt_path = {}, .is_waiting = values.is_waiting, .timeout_s = {}, .form = form()};
+    if (status_of->count() > 0) options.ckpt_path = absolute(values.ckpt_path);
+    if (wait_for->count() > 0) options.timeout_s = values.wait_s;
+    command = std::move(options);
+  });
+  auto* doctor = with_json(with_config(app.add_subcommand(
+      "doctor", "check config, workers, clocks, disks and network, with advice")));
+  doctor->callback([&] { command = DoctorOptions{.form = form()}; });
   auto* list =
       with_json(with_config(app.add_subcommand("ls", "stored checkpoints and generations")));
   list->callback([&] { command = ListOptions{.form = form()}; });

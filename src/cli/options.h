@@ -55,10 +55,33 @@ struct GatherCommandOptions {
   std::optional<std::uint64_t> generation;
 };
 
-struct VerifyOptions {};
+struct VerifyOptions {
+  std::optional<std::filesystem::path> ckpt_path;  // only of this one, with the proof of each copy
+};
 
 struct RepairOptions {
   bool is_dry_run = false;
+};
+
+struct DrillCommandOptions {
+  std::optional<std::filesystem::path> ckpt_path;  // none: any
+  std::optional<std::filesystem::path> scratch;
+};
+
+struct RemoveOptions {
+  std::filesystem::path ckpt_path;
+  std::optional<std::uint64_t> generation;
+  bool force = false;  // also the last complete generation
+};
+
+struct PinOptions {
+  std::filesystem::path ckpt_path;
+  bool is_pinned = true;
+};
+
+struct DrainOptions {
+  Rank rank;
+  bool is_undone = false;
 };
 
 enum class Form { table, json };
@@ -67,7 +90,14 @@ struct DiscoverOptions {
   double timeout_s = 0;
   Form form = Form::table;
 };
+struct DoctorOptions {
+  Form form = Form::table;
+};
 struct StatusOptions {
+  std::optional<std::filesystem::path>
+      ckpt_path;                    // only of this one, which the exit status tells of
+  bool is_waiting = false;          // until it is safe
+  std::optional<double> timeout_s;  // and no longer
   Form form = Form::table;
 };
 struct ListOptions {
@@ -82,8 +112,9 @@ struct VersionOptions {
 
 using CommandOptions =
     std::variant<StartOptions, WorkerCommandOptions, JoinOptions, WatchOptions, StoreCommandOptions,
-                 GatherCommandOptions, VerifyOptions, RepairOptions, DiscoverOptions, StatusOptions,
-                 ListOptions, ConfigOptions, VersionOptions>;
+                 GatherCommandOptions, VerifyOptions, RepairOptions, DrillCommandOptions,
+                 DoctorOptions, RemoveOptions, PinOptions, DrainOptions, DiscoverOptions,
+                 StatusOptions, ListOptions, ConfigOptions, VersionOptions>;
 
 struct Options {
   std::optional<std::filesystem::path> config;  // --config

@@ -1,4 +1,6 @@
 // grove status, grove ls, grove version: what the API says, as tables or as JSON.
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -7,7 +9,9 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/wall_clock.h"
 #include "cli/api_endpoint.h"
+#include "cli/checkpoint_safety.h"
 #include "cli/commands.h"
 #include "net/api_client.h"
 #include "net/task_group.h"
@@ -68,13 +72,25 @@ std::string size_of(json const& row, char const* field, double unit, char const*
   return fmt::format("{:.1f} {}", found->get<double>() / unit, name);
 }
 
+// "3 h ago", of a moment in ms of the wall clock.
+std::string age_of(json const& row, char const* field) {
+  auto const found = row.find(field);
+  if (found == row.end() || !found->is_number()) return "-";
+  auto const seconds =
+      std::max<std::int64_t>(0, wall_clock_ms() - found->get<std::int64_t>()) / 1000;
+  if (seconds < 2 * 60) return fmt::format("{} s ago", seconds);
+  if (seconds < 2 * 3600) return fmt::format("{} min ago", seconds / 60);
+  if (seconds < 2 * 86'400) return fmt::format("{} h ago", seconds / 3600);
+  return fmt::format("{} d ago", seconds / 86'400);
+}
+
 void print_workers(json const& document) {
-  fmt::print("{:>4}  {:<16} {:<22} {:<6} {:>7} {:>12} {:>12}\n", "RANK", "HOST", "ADDRESS", "STATE",
+  fmt::print("{:>4}  {:<16} {:<22} {:<8} {:>7} {:>12} {:>12}\n", "RANK", "HOST", "ADDRESS", "STATE",
              "COPIES", "FREE", "OF");
   for (auto const& row : document["workers"]) {
     bool const alive = row.value("alive", false);
     auto const address = text_of(row, "ip") + ":" + text_of(row, "port");
-    fmt::print("{:>4}  {:<16} {:<22} {:<6} {:>7} {:>12} {:>12}\n", text_of(row, "rank"),
+    fmt::print("{:>4}  {:<16} {:<22} {:<8} {:>7} {:>12} {:>12}\n", text_of(row, "rank"),
                text_of(row, "host"), address, text_of(row, "presence"), text_of(row, "copies"),
                size_of(row, "free_bytes", gib, "GiB"), size_of(row, "total_bytes", gib, "GiB"));
     if (!alive) fmt::print("      {}\n", text_of(row, "detail"));
@@ -82,12 +98,15 @@ void print_workers(json const& document) {
 }
 
 void print_checkpoints(json const& document) {
-  fmt::print("{:<44} {:<15} {:>12}  {}\n", "CHECKPOINT", "GENERATION", "SIZE", "VERDICT");
+  fmt::print("{:<44} {:<15} {:>12} {:>10}  {}\n", "CHECKPOINT", "GENERATION", "SIZE", "PROVEN",
+             "VERDICT");
   for (auto const& checkpoint : document["checkpoints"]) {
-    auto name = text_of(checkpoint, "identity");
+    auto const name = text_of(checkpoint, "identity");
+    auto const* pinned = checkpoint.value("pinned", false) ? " (pinned)" : "";
     for (auto const& generation : checkpoint["generations"]) {
-      fmt::print("{:<44} {:<15} {:>12}  {}\n", name, text_of(generation, "generation"),
-                 size_of(generation, "bytes", mib, "MB"), text_of(generation, "verdict"));
+      fmt::print("{:<44} {:<15} {:>12} {:>10}  {}{}\n", name, text_of(generation, "generation"),
+                 size_of(generation, "bytes", mib, "MB"), age_of(generation, "proven_ms"),
+                 text_of(generation, "verdict"), pinned);
     }
   }
 }
@@ -101,15 +120,30 @@ void print_running(json const& document) {
   }
 }
 
+void print_drill(json const& document) {
+  auto const& drill = document["drill"];
+  if (!drill.is_object()) return;
+  auto const size = size_of(drill, "bytes", mib, "MB");
+  if (drill.value("ok", false)) {
+    fmt::print("last drill {}: {} ({}) restored in {:.1f} s\n", age_of(drill, "ended_ms"),
+               text_of(drill, "identity"), size, drill.value("seconds", 0.0));
+  } else {
+    fmt::print("last drill {}: FAILED: {}: {}\n", age_of(drill, "ended_ms"),
+               text_of(drill, "identity"), text_of(drill, "detail"));
+  }
+}
+
 }  // namespace
 
 int run_status(ConfigPath const& config, StatusOptions const& options) {
-  auto const documents = fetch(config, {"/workers", "/checkpoints", "/jobs"});
+  if (options.ckpt_path) return show_safety(config, options);
+  auto const documents = fetch(config, {"/workers", "/checkpoints", "/jobs", "/drill"});
   if (documents.empty()) return EXIT_FAILURE;
   if (options.form == Form::json) {
     json all = documents[0];
     all["checkpoints"] = documents[1]["checkpoints"];
     all["jobs"] = documents[2]["jobs"];
+    all["drill"] = documents[3]["drill"];
     fmt::print("{}\n", all.dump());
     return EXIT_SUCCESS;
   }
@@ -117,6 +151,7 @@ int run_status(ConfigPath const& config, StatusOptions const& options) {
   fmt::print("\n");
   print_checkpoints(documents[1]);
   print_running(documents[2]);
+  print_drill(documents[3]);
   return EXIT_SUCCESS;
 }
 

@@ -11,7 +11,10 @@
 #include "base/limits.h"
 #include "coordinator/discovery.h"
 #include "coordinator/job_lines.h"
+#include "coordinator/keeping_calls.h"
+#include "coordinator/overview_json.h"
 #include "coordinator/upkeep_calls.h"
+#include "coordinator/verify_checkpoint.h"
 #include "format/ref.h"
 
 namespace grove {
@@ -52,12 +55,13 @@ Result<void> keep_ranks(std::string_view text, Config& config) {
 }  // namespace
 
 Api::Api(std::filesystem::path config_path, Services& services, Jobs& jobs, Overview& overview,
-         Repair& repair)
+         Repair& repair, Drills& drills)
     : config_path_(std::move(config_path)),
       services_(services),
       jobs_(jobs),
       overview_(overview),
-      repair_(repair) {}
+      repair_(repair),
+      drills_(drills) {}
 
 HttpRouter Api::router() {
   HttpRouter router;
@@ -70,11 +74,18 @@ HttpRouter Api::router() {
   add(http::verb::post, "/store-shard", &Api::store_shard);
   add(http::verb::post, "/gather-shards", &Api::gather_shards);
   add(http::verb::get, "/checkpoints", &Api::list_checkpoints);
+  add(http::verb::delete_, "/checkpoints", &Api::forget_checkpoint);
+  add(http::verb::delete_, "/checkpoints/{}", &Api::forget_checkpoint);
+  add(http::verb::post, "/pin", &Api::pin);
+  add(http::verb::post, "/drain", &Api::drain);
   add(http::verb::get, "/workers", &Api::list_workers);
   add(http::verb::get, "/discover", &Api::discover_workers);
   add(http::verb::put, "/expected", &Api::put_expected);
   add(http::verb::post, "/verify", &Api::verify);
   add(http::verb::post, "/repair", &Api::repair);
+  add(http::verb::post, "/drill", &Api::drill);
+  add(http::verb::get, "/drill", &Api::last_drill);
+  add(http::verb::get, "/health", &Api::get_health);
   add(http::verb::get, "/jobs", &Api::list_jobs);
   add(http::verb::get, "/jobs/{}", &Api::follow_job);
   return router;
@@ -166,11 +177,81 @@ Awaitable<Result<void>> Api::stream(std::shared_ptr<Job> job, HttpResponder& res
 }
 
 Awaitable<Result<void>> Api::list_checkpoints(HttpRequest& request, HttpResponder& responder) {
+  if (auto ckpt_path = request.param("ckpt_path")) {
+    co_return co_await list_checkpoint(std::move(*ckpt_path), responder);
+  }
   CO_TRY(auto config, co_await read_config());
   auto const detail =
       request.param("brief") == "true" ? Overview::Detail::brief : Overview::Detail::all;
   auto body = co_await overview_.checkpoints(std::move(config), detail);
   co_return co_await responder.send_text(200, json_type, std::move(body));
+}
+
+Awaitable<Result<void>> Api::list_checkpoint(std::string ckpt_path, HttpResponder& responder) {
+  CO_TRY(auto config, co_await read_config());
+  CO_TRY(auto request,
+         co_await services_.offload.run([&] { return resolve_checkpoint(config, ckpt_path); }));
+  auto const stamp = co_await services_.offload.run(
+      [&] { return stamp_beneath(config.ckpt_root, request.relative); });
+  std::optional<FileStamp> file;
+  if (stamp.has_value()) file = stamp.value();
+  auto body = co_await overview_.checkpoint(std::move(config), std::move(request.key), file);
+  co_return co_await responder.send_text(200, json_type, std::move(body));
+}
+
+Awaitable<Result<void>> Api::forget_checkpoint(HttpRequest& request, HttpResponder& responder) {
+  CO_TRY(auto config, co_await read_config());
+  if (!request.args().empty()) {
+    CO_TRY(auto key, CheckpointKey::parse(request.args().front()));
+    co_return co_await delete_checkpoint(services_, jobs_, std::move(config), std::move(key),
+                                         request, responder);
+  }
+  auto const ckpt_path = request.param("ckpt_path");
+  if (!ckpt_path) co_return co_await refuse_parameter(responder, "ckpt_path is required");
+  CO_TRY(auto resolved,
+         co_await services_.offload.run([&] { return resolve_checkpoint(config, *ckpt_path); }));
+  co_return co_await delete_checkpoint(services_, jobs_, std::move(config), std::move(resolved.key),
+                                       request, responder);
+}
+
+Awaitable<Result<void>> Api::pin(HttpRequest& request, HttpResponder& responder) {
+  auto const ckpt_path = request.param("ckpt_path");
+  if (!ckpt_path) co_return co_await refuse_parameter(responder, "ckpt_path is required");
+  auto const pinned = request.param("pinned").value_or("true");
+  if (pinned != "true" && pinned != "false") {
+    co_return co_await refuse_parameter(responder, "pinned must be true or false: " + pinned);
+  }
+  CO_TRY(auto config, co_await read_config());
+  auto resolved =
+      co_await services_.offload.run([&] { return resolve_checkpoint(config, *ckpt_path); });
+  auto line = resolved.has_error() ? lines::error(resolved.error().message) : std::string();
+  if (line.empty()) {
+    line = co_await pin_checkpoint(services_, std::move(config), std::move(resolved.value().key),
+                                   pinned == "true");
+  }
+  co_return co_await responder.send_text(200, plain_text, line + "\n");
+}
+
+Awaitable<Result<void>> Api::drain(HttpRequest& request, HttpResponder& responder) {
+  auto const text = request.param("rank");
+  if (!text) co_return co_await refuse_parameter(responder, "rank is required");
+  auto const undo = request.param("undo").value_or("false");
+  if (undo != "true" && undo != "false") {
+    co_return co_await refuse_parameter(responder, "undo must be true or false: " + undo);
+  }
+  CO_TRY(auto config, co_await read_config());
+  auto chosen = config;
+  auto const kept = keep_ranks(*text, chosen);
+  if (kept.has_error()) co_return co_await refuse_parameter(responder, kept.error().message);
+  if (chosen.workers.size() != 1) {
+    co_return co_await refuse_parameter(responder, "rank: give one worker's rank");
+  }
+  auto const rank = chosen.workers.front().rank;
+  if (undo == "false") {
+    co_return co_await stream(repair_.drain(std::move(config), rank), responder);
+  }
+  auto line = co_await undo_drain(services_, std::move(config), rank);
+  co_return co_await responder.send_text(200, plain_text, line + "\n");
 }
 
 Awaitable<Result<void>> Api::list_workers(HttpRequest& request, HttpResponder& responder) {
@@ -202,7 +283,23 @@ Awaitable<Result<void>> Api::put_expected(HttpRequest& request, HttpResponder& r
   co_return co_await responder.send_text(200, json_type, std::move(body));
 }
 
+Awaitable<Result<void>> Api::verify_one(std::string ckpt_path, HttpResponder& responder) {
+  CO_TRY(auto config, co_await read_config());
+  auto resolved =
+      co_await services_.offload.run([&] { return resolve_checkpoint(config, ckpt_path); });
+  if (resolved.has_error()) {
+    auto line = lines::error(resolved.error().message) + "\n";
+    co_return co_await responder.send_text(200, plain_text, std::move(line));
+  }
+  auto key = std::move(resolved.value().key);
+  co_return co_await stream_checkpoint_verification(services_, std::move(config), std::move(key),
+                                                    responder);
+}
+
 Awaitable<Result<void>> Api::verify(HttpRequest& request, HttpResponder& responder) {
+  if (auto ckpt_path = request.param("ckpt_path")) {
+    co_return co_await verify_one(std::move(*ckpt_path), responder);
+  }
   std::optional<std::chrono::milliseconds> unproven_for;
   if (auto const text = request.param("unproven_for")) {
     auto const period = parse_period(*text);
@@ -232,6 +329,40 @@ Awaitable<Result<void>> Api::repair(HttpRequest& request, HttpResponder& respond
   auto text = steps.has_value() ? steps.value() + "Done: nothing was changed\n"
                                 : lines::error(steps.error().message) + "\n";
   co_return co_await responder.send_text(200, plain_text, std::move(text));
+}
+
+Awaitable<Result<void>> Api::drill(HttpRequest& request, HttpResponder& responder) {
+  auto job = co_await start_drill(request.param("ckpt_path"), request.param("scratch"));
+  co_return co_await stream_or_error(std::move(job), responder);
+}
+
+Awaitable<Result<std::shared_ptr<Job>>> Api::start_drill(std::optional<std::string> ckpt_path,
+                                                         std::optional<std::string> scratch) {
+  CO_TRY(auto config, co_await read_config());
+  DrillOptions options;
+  if (scratch) options.scratch = *scratch;
+  if (ckpt_path) {
+    CO_TRY(auto request,
+           co_await services_.offload.run([&] { return resolve_checkpoint(config, *ckpt_path); }));
+    options.only = std::move(request.key);
+  }
+  co_return drills_.run(std::move(config), std::move(options));
+}
+
+Awaitable<Result<void>> Api::last_drill(HttpRequest&, HttpResponder& responder) {
+  co_return co_await responder.send_text(200, json_type, drills_.last_json());
+}
+
+// Who this is, for whoever wonders which coordinator he has met (coordinator/doctor.h).
+Awaitable<Result<void>> Api::get_health(HttpRequest&, HttpResponder& responder) {
+  std::error_code error;
+  auto const path = std::filesystem::absolute(config_path_, error);
+  nlohmann::json const document = {{"coordinator", services_.coordinator_id},
+                                   {"version", GROVE_VERSION},
+                                   {"config", (error ? config_path_ : path).string()}};
+  // A file name may hold bytes that are no UTF-8.
+  auto body = document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  co_return co_await responder.send_text(200, json_type, std::move(body));
 }
 
 Awaitable<Result<void>> Api::list_jobs(HttpRequest&, HttpResponder& responder) {

@@ -9,6 +9,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "coordinator/drill.h"
 #include "coordinator/jobs.h"
 #include "coordinator/overview.h"
 #include "coordinator/repair.h"
@@ -20,7 +21,7 @@ class Api {
  public:
   // All of them must outlive the router.
   Api(std::filesystem::path config_path, Services& services, Jobs& jobs, Overview& overview,
-      Repair& repair);
+      Repair& repair, Drills& drills);
 
   HttpRouter router();
 
@@ -30,10 +31,18 @@ class Api {
   Awaitable<Result<void>> store_shard(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> gather_shards(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> list_checkpoints(HttpRequest& request, HttpResponder& responder);
+  Awaitable<Result<void>> list_checkpoint(std::string ckpt_path, HttpResponder& responder);
+  Awaitable<Result<void>> forget_checkpoint(HttpRequest& request, HttpResponder& responder);
+  Awaitable<Result<void>> pin(HttpRequest& request, HttpResponder& responder);
+  Awaitable<Result<void>> drain(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> list_workers(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> put_expected(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> verify(HttpRequest& request, HttpResponder& responder);
+  Awaitable<Result<void>> verify_one(std::string ckpt_path, HttpResponder& responder);
   Awaitable<Result<void>> repair(HttpRequest& request, HttpResponder& responder);
+  Awaitable<Result<void>> drill(HttpRequest& request, HttpResponder& responder);
+  Awaitable<Result<void>> last_drill(HttpRequest& request, HttpResponder& responder);
+  Awaitable<Result<void>> get_health(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> list_jobs(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> discover_workers(HttpRequest& request, HttpResponder& responder);
   Awaitable<Result<void>> follow_job(HttpRequest& request, HttpResponder& responder);
@@ -41,6 +50,8 @@ class Api {
   Awaitable<Result<std::shared_ptr<Job>>> start_store(std::string ckpt_path, StoreOptions options);
   Awaitable<Result<std::shared_ptr<Job>>> start_gather(std::string ckpt_path,
                                                        GatherOptions options);
+  Awaitable<Result<std::shared_ptr<Job>>> start_drill(std::optional<std::string> ckpt_path,
+                                                      std::optional<std::string> scratch);
   Awaitable<Result<Config>> read_config();
   Awaitable<Result<void>> stream(std::shared_ptr<Job> job, HttpResponder& responder);
   Awaitable<Result<void>> stream_or_error(Result<std::shared_ptr<Job>> job,
@@ -51,6 +62,7 @@ class Api {
   Jobs& jobs_;
   Overview& overview_;
   Repair& repair_;
+  Drills& drills_;
   std::vector<std::string> notices_told_;
 };
 

@@ -73,7 +73,7 @@ void ClusterMetrics::show_jobs() {
   std::map<std::pair<JobKind, JobState>, double> counts;
   for (auto const& job : jobs_.recent()) ++counts[{job->kind(), job->state()}];
   std::vector<Metrics::Sample> samples;
-  for (auto const kind : {JobKind::store, JobKind::gather, JobKind::repair}) {
+  for (auto const kind : all_job_kinds) {
     for (auto const state : {JobState::running, JobState::queued}) {
       samples.push_back({.labels = {std::string(to_string(kind)), std::string(to_string(state))},
                          .value = counts[{kind, state}]});
@@ -120,10 +120,11 @@ Awaitable<void> ClusterMetrics::survey_and_show() {
     bool stopped = co_await is_cancelled();
     if (!stopped) {
       show_workers(config.value(), view);
-      auto const reports = co_await overview_.reports(config.value(), std::move(view.inventories));
+      auto const reports =
+          co_await overview_.reports(config.value(), view.members, std::move(view.inventories));
       stopped = co_await is_cancelled();
       if (!stopped) {
-        show_checkpoints(reports, view.tombstones);
+        show_checkpoints(reports, view.forgotten());
         shown_as_of_ = begun;
       }
     }
@@ -165,12 +166,7 @@ void ClusterMetrics::show_workers(Config const& config, ClusterView const& view)
 }
 
 void ClusterMetrics::show_checkpoints(std::vector<CheckpointReport> const& reports,
-                                      std::vector<Tombstone> const& tombstones) {
-  std::map<CheckpointKey, Generation> forgotten;
-  for (auto const& tombstone : tombstones) {
-    auto& up_to = forgotten[tombstone.key];
-    up_to = std::max(up_to, tombstone.up_to);
-  }
+                                      std::map<CheckpointKey, Generation> const& forgotten) {
   auto const being_stored = identities_being_stored();
   std::map<Verdict, Total> totals;
   std::map<Verdict, std::vector<Metrics::Sample>> not_safe;
@@ -209,8 +205,8 @@ void ClusterMetrics::show_checkpoints(std::vector<CheckpointReport> const& repor
   show(Level::copies_wanted, &Total::copies_wanted);
   show(Level::copies_live, &Total::copies_live);
   std::vector<Metrics::Sample> named;
-  for (auto const verdict :
-       {Verdict::lost, Verdict::out_of_reach, Verdict::at_risk, Verdict::unfinished}) {
+  for (auto const verdict : {Verdict::lost, Verdict::out_of_reach, Verdict::at_risk,
+                             Verdict::healing, Verdict::unfinished}) {
     for (auto& sample : not_safe[verdict]) {
       if (named.size() < limits::metrics_checkpoints_max) named.push_back(std::move(sample));
     }

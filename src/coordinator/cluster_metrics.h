@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -41,7 +42,7 @@ class ClusterMetrics {
   Awaitable<void> survey_and_show();
   void show_workers(Config const& config, ClusterView const& view);
   void show_checkpoints(std::vector<CheckpointReport> const& reports,
-                        std::vector<Tombstone> const& tombstones);
+                        std::map<CheckpointKey, Generation> const& forgotten);
   void note_newest_safe(std::optional<Generation> newest);
   std::set<std::string> identities_being_stored() const;
 

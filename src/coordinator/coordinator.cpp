@@ -7,9 +7,10 @@
 #include <spdlog/spdlog.h>
 
 #include "base/limits.h"
-#include "base/random.h"
 #include "coordinator/api.h"
 #include "coordinator/cluster_metrics.h"
+#include "coordinator/drill.h"
+#include "coordinator/own_id.h"
 #include "coordinator/repair.h"
 #include "coordinator/worker_watch.h"
 #include "net/http_client.h"
@@ -31,8 +32,10 @@ HttpServerOptions server_options(Config const& config) {
 }  // namespace
 
 struct Coordinator::State {
-  State(asio::any_io_executor executor, Config const& config, Metrics& metrics)
-      : http(executor),
+  State(asio::any_io_executor executor, Config const& config,
+        std::filesystem::path const& state_folder, Metrics& metrics)
+      : id(OwnId::take(state_folder, config.source)),
+        http(executor),
         offload(std::max(2u, std::thread::hardware_concurrency()), config.priority),
         buffers(executor, limits::job_buffers_bytes_max),
         encodings(executor, limits::encoding_bytes_max),
@@ -46,13 +49,14 @@ struct Coordinator::State {
                  .neighbours = neighbours,
                  .presences = presences,
                  .metrics = metrics,
-                 .coordinator_id = random_hex(16)},
+                 .coordinator_id = id.text()},
         jobs(services),
         watch(config.source, services),
         overview(services),
         cluster_metrics(config.source, services, jobs, overview),
         repair(config.source, services, jobs, overview),
-        api(config.source, services, jobs, overview, repair),
+        drills(services, jobs, overview),
+        api(config.source, services, jobs, overview, repair, drills),
         server(executor, routes(), server_options(config)) {}
 
   HttpRouter routes() {
@@ -61,6 +65,7 @@ struct Coordinator::State {
     return router;
   }
 
+  OwnId id;
   HttpClient http;
   Offload offload;
   Semaphore buffers;
@@ -73,17 +78,20 @@ struct Coordinator::State {
   Overview overview;
   ClusterMetrics cluster_metrics;
   Repair repair;
+  Drills drills;
   Api api;
   HttpServer server;
 };
 
-Coordinator::Coordinator(asio::any_io_executor executor, Config config, Metrics& metrics)
-    : state_(std::make_unique<State>(std::move(executor), config, metrics)) {}
+Coordinator::Coordinator(asio::any_io_executor executor, Config config,
+                         std::filesystem::path const& state_folder, Metrics& metrics)
+    : state_(std::make_unique<State>(std::move(executor), config, state_folder, metrics)) {}
 
 Coordinator::~Coordinator() = default;
 
 Result<void> Coordinator::start(SelfRepair repair) {
   TRY(state_->server.start());
+  state_->services.repairs_by_itself = repair == SelfRepair::on;
   state_->watch.start();
   if (repair == SelfRepair::on) state_->repair.start();
   return ok();
@@ -96,6 +104,7 @@ std::uint16_t Coordinator::port() const {
 Awaitable<void> Coordinator::stop() {
   // Jobs first: their streams then end with a line that says so.
   co_await state_->jobs.stop(limits::shutdown_grace);
+  co_await state_->drills.stop(limits::shutdown_grace);
   co_await state_->repair.stop(limits::shutdown_grace);
   co_await state_->watch.stop(limits::shutdown_grace);
   co_await state_->cluster_metrics.stop(limits::shutdown_grace);

@@ -1,4 +1,4 @@
-// The coordinator as one object: the API and what it needs. It keeps nothing on disk.
+// The coordinator as one object: the API and what it needs. It keeps nothing on disk but its id.
 // Threads: one executor.
 #pragma once
 
@@ -18,8 +18,10 @@ enum class SelfRepair { on, off };
 class Coordinator {
  public:
   // The API listens where `config` says; requests read the file at config.source afresh.
-  // `metrics`, of a coordinator's role at least, must outlive it.
-  Coordinator(asio::any_io_executor executor, Config config, Metrics& metrics);
+  // `metrics`, of a coordinator's role at least, must outlive it. `state_folder`: where its id is
+  // kept (coordinator/own_id.h).
+  Coordinator(asio::any_io_executor executor, Config config,
+              std::filesystem::path const& state_folder, Metrics& metrics);
   ~Coordinator();
 
   // Fails: conflict when the port is in use.

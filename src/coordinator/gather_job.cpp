@@ -36,14 +36,36 @@ GatherJob::GatherJob(Services& services, Config config, CheckpointRequest reques
 
 Awaitable<void> GatherJob::run() {
   job_->begin();
-  auto result = co_await choose_generation();
-  if (result.has_value()) result = co_await choose_output();
-  if (result.has_value()) result = co_await transfer();
-  if (result.has_value()) result = co_await commit();
+  auto const result = co_await restore();
   if (result.has_error()) {
     job_->fail_with(result.error());
   } else {
     job_->finish(lines::gather_done(output_));
+  }
+  co_await have_damage_looked_at();
+}
+
+Awaitable<Result<void>> GatherJob::restore() {
+  CO_TRY(co_await choose_generation());
+  CO_TRY(co_await choose_output());
+  CO_TRY(co_await transfer());
+  co_return co_await commit();
+}
+
+// Once for each worker: the rest of it is for the worker to find.
+void GatherJob::note_damage(std::size_t worker_index) {
+  auto const& worker = device(worker_index);
+  services_.metrics.add(Count::damage_met, {fmt::to_string(worker.rank.value)});
+  if (damaged_.insert(worker_index).second) {
+    job_->add_line(lines::damage_met(worker.rank, worker.host));
+  }
+}
+
+// A worker that did not notice itself reads its copies again, so that they are mended.
+Awaitable<void> GatherJob::have_damage_looked_at() {
+  for (auto const index : damaged_) {
+    WorkerClient worker(services_.http, address_of(device(index)), job_->id());
+    std::ignore = co_await worker.proven_inventory(request_.key, Reread::always);  // best effort
   }
 }
 
@@ -168,6 +190,7 @@ Awaitable<Result<void>> GatherJob::transfer() {
       .offload = services_.offload,
       .buffers = services_.buffers,
       .on_failure = [this](std::size_t holder) { count_failed_try(services_, device(holder)); },
+      .on_damage = [this](std::size_t holder) { note_damage(holder); },
       .on_bytes = [this](std::uint64_t bytes) { job_->add_bytes_done(bytes); }});
   auto result = co_await fetch_all();
   co_await fetch_->stop();

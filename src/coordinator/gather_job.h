@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,12 @@ class GatherJob {
   // Runs to the end; the outcome is the job's last line.
   Awaitable<void> run();
 
+  // The same in parts, for who has more to do with the file before the job ends:
+  Awaitable<Result<void>> restore();
+  Awaitable<void> have_damage_looked_at();
+  // … and what is restored, once it was chosen.
+  Manifest const& manifest() const { return manifest_; }
+
  private:
   struct Shard {
     std::optional<CheckpointWriter> file;  // with keep_shards
@@ -65,6 +72,7 @@ class GatherJob {
   Awaitable<void> announce_in_order();
   void tell_fallback(ShardIndex shard, std::size_t next, std::size_t failed);
   std::vector<Holder> holders_at(std::vector<std::size_t> const& worker_indexes);
+  void note_damage(std::size_t worker_index);
   std::string mark() const;
   DeviceConfig const& device(std::size_t worker_index) const {
     return config_.workers[worker_index];
@@ -93,6 +101,7 @@ class GatherJob {
   bool is_announcing_ = false;
   std::size_t failed_count_ = 0;
   std::optional<Error> stopped_for_;  // our own disk failed
+  std::set<std::size_t> damaged_;     // workers that gave chunks which do not match their names
 };
 
 }  // namespace grove

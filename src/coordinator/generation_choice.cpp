@@ -1,7 +1,6 @@
 #include "coordinator/generation_choice.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 namespace grove {
@@ -59,13 +58,6 @@ Awaitable<Result<Generation>> GenerationChoice::wait() {
   }
   if (is_refused_) co_return fail(ErrorKind::conflict, "the content is another one");
   co_return *decided_;
-}
-
-Generation next_generation(std::optional<Generation> newest_known) {
-  auto const now = std::chrono::duration_cast<std::chrono::milliseconds>(
-      std::chrono::system_clock::now().time_since_epoch());
-  auto const clock = static_cast<std::uint64_t>(std::max<std::int64_t>(now.count(), 1));
-  return {newest_known ? std::max(newest_known->value + 1, clock) : clock};
 }
 
 }  // namespace grove

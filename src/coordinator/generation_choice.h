@@ -50,7 +50,4 @@ class GenerationChoice {
   Signal changed_;
 };
 
-// max(every one known + 1, wall clock in ms).
-Generation next_generation(std::optional<Generation> newest_known);
-
 }  // namespace grove

@@ -1,6 +1,5 @@
 #include "coordinator/generation_choice.h"
 
-#include <chrono>
 #include <functional>
 #include <limits>
 #include <utility>
@@ -166,55 +165,6 @@ TEST(GenerationChoice, UnwindsWhenItsWaiterIsCancelled) {
     co_await waiting.end();
     EXPECT_EQ(waiting.answer->error().kind, ErrorKind::cancelled);
   });
-}
-
-std::uint64_t clock_ms() {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
-                                        std::chrono::system_clock::now().time_since_epoch())
-                                        .count());
-}
-
-TEST(NextGeneration, IsTheClockWhereNothingNewerIsKnown) {
-  std::vector<std::optional<Generation>> const known{std::nullopt, Generation{1}};
-  for (auto const& newest : known) {
-    auto const before = clock_ms();
-    auto const next = next_generation(newest);
-    EXPECT_GE(next.value, before);
-    EXPECT_LE(next.value, clock_ms());
-  }
-}
-
-TEST(NextGeneration, FollowsTheNewestThoughTheClockWentBack) {
-  Generation const ahead{clock_ms() + 3'600'000};
-  EXPECT_EQ(next_generation(ahead), Generation{ahead.value + 1});
-}
-
-TEST(GenerationChoice, RefusesOtherContentWhereThereMayBeNoNewOne) {
-  TestLoop loop;
-  for (bool const is_equal : {true, false}) {
-    Waiting waiting(loop, manifest_of_two(), std::nullopt);
-    loop.run([&]() -> Awaitable<void> {
-      waiting.choice.header_list_known(sha256("header"));
-      waiting.choice.shard_list_known(ShardIndex{1}, sha256(is_equal ? "shard 1" : "other"));
-      waiting.choice.shard_list_known(ShardIndex{0}, sha256("shard 0"));
-      co_await waiting.end();
-    });
-    EXPECT_EQ(waiting.choice.is_refused(), !is_equal);
-    ASSERT_EQ(waiting.answer->has_value(), is_equal);
-    if (is_equal) {
-      EXPECT_EQ(waiting.answer->value(), old);
-    } else {
-      EXPECT_EQ(waiting.answer->error().kind, ErrorKind::conflict);
-    }
-  }
-}
-
-TEST(GenerationChoice, RefusesAtOnceWhereThereIsNoneToAddTo) {
-  TestLoop loop;
-  EXPECT_TRUE(GenerationChoice(loop.executor(), plan_of_two(), {}, {}).is_refused());
-  auto otherwise = manifest_of_two();
-  otherwise.shards.pop_back();
-  EXPECT_TRUE(GenerationChoice(loop.executor(), plan_of_two(), otherwise, {}).is_refused());
 }
 
 }  // namespace

@@ -18,6 +18,8 @@ std::string_view to_string(JobKind kind) {
       return "gather";
     case JobKind::repair:
       return "repair";
+    case JobKind::drill:
+      return "drill";
   }
   return "store";
 }

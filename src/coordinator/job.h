@@ -18,7 +18,9 @@
 
 namespace grove {
 
-enum class JobKind { store, gather, repair };
+enum class JobKind { store, gather, repair, drill };
+inline constexpr JobKind all_job_kinds[] = {JobKind::store, JobKind::gather, JobKind::repair,
+                                            JobKind::drill};
 enum class JobState { queued, running, done, failed };
 
 std::string_view to_string(JobKind kind);

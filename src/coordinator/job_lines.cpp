@@ -89,6 +89,12 @@ std::string shard_failed(ShardIndex shard, std::string_view cause) {
   return fmt::format("  ✗ shard {} — cannot be had: {}", shard.value, cause);
 }
 
+std::string damage_met(Rank rank, std::string_view host) {
+  return fmt::format(
+      "  ✗ rank {} ({}) has damaged chunks: another copy is taken, and theirs mended", rank.value,
+      host);
+}
+
 std::string merging(std::size_t shards_count, std::filesystem::path const& path) {
   return fmt::format("Merging {} shards → {}", shards_count, path.string());
 }
@@ -99,6 +105,18 @@ std::string gather_done(std::filesystem::path const& path) {
 
 std::string shards_failed(std::size_t failed, std::size_t wanted) {
   return fmt::format("{}/{} shards failed — skipping merge", failed, wanted);
+}
+
+std::string drill_begins(CheckpointKey const& key, std::filesystem::path const& path) {
+  return fmt::format("  restoring {} → {}", key.identity(), path.string());
+}
+
+std::string drill_done(CheckpointKey const& key, std::uint64_t bytes,
+                       std::chrono::duration<double> time) {
+  auto const seconds = std::max(time.count(), 0.001);
+  auto const rate = static_cast<double>(bytes) / static_cast<double>(limits::mib) / seconds;
+  return fmt::format("Done: restored {} ({} MB) in {:.1f} s, {:.1f} MB/s: the exact bytes",
+                     key.display(), megabytes(bytes), seconds, rate);
 }
 
 std::string error(std::string_view message) {

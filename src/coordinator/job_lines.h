@@ -47,12 +47,20 @@ std::string shard_saved(ShardIndex shard, std::filesystem::path const& path);
 std::string shard_served(ShardIndex shard, Rank rank, std::string_view host);
 // "  ✗ shard 1 — cannot be had: <cause>"
 std::string shard_failed(ShardIndex shard, std::string_view cause);
+// "  ✗ rank 2 (pi4-2) has damaged chunks: another copy is taken, and theirs mended"
+std::string damage_met(Rank rank, std::string_view host);
 // "Merging 4 shards → <path>"
 std::string merging(std::size_t shards_count, std::filesystem::path const& path);
 // "Done: saved → <path>"
 std::string gather_done(std::filesystem::path const& path);
 // "1/4 shards failed — skipping merge", the text of a gather's error
 std::string shards_failed(std::size_t failed, std::size_t wanted);
+
+// "  restoring run1/step_100/model.safetensors → <path>"
+std::string drill_begins(CheckpointKey const& key, std::filesystem::path const& path);
+// "Done: restored run1/step_100 (942.3 MB) in 41.3 s, 22.8 MB/s: the exact bytes"
+std::string drill_done(CheckpointKey const& key, std::uint64_t bytes,
+                       std::chrono::duration<double> time);
 
 // "  rank 2 has moved to 192.168.1.9:5002 (mDNS): pi4-2 (192.168.1.5:5002): connection refused"
 std::string worker_moved(Rank rank, std::string_view cause, std::string_view ip,

@@ -126,10 +126,19 @@ TEST(JobLines, NeverCountMoreThanThereIs) {
   EXPECT_EQ(lines::progress(0, 0, 1e6), "  … 0.0 of 0.0 MB");
 }
 
+TEST(JobLines, SayHowFastADrillRestored) {
+  auto const key = CheckpointKey::parse("run1/step_100/model.safetensors").value();
+  EXPECT_EQ(lines::drill_done(key, 988'097'824, std::chrono::duration<double>(41.3)),
+            "Done: restored run1/step_100 (942.3 MB) in 41.3 s, 22.8 MB/s: the exact bytes");
+  EXPECT_EQ(lines::drill_done(key, 0, std::chrono::duration<double>(0)),
+            "Done: restored run1/step_100 (0.0 MB) in 0.0 s, 0.0 MB/s: the exact bytes");
+}
+
 TEST(JobLines, OfOurOwnAreIndentedAndTakenForNoEnd) {
   std::vector<std::string> const ours{
       lines::still_waiting(),
       lines::progress(1, 2, 3),
+      lines::drill_begins(CheckpointKey::parse("run1/model.bin").value(), "/scratch/restored"),
       lines::shard_served(ShardIndex{0}, Rank{1}, "pi4-1"),
       lines::shard_failed(ShardIndex{0}, refused),
   };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <utility>
 
 #include "net/parallel.h"
@@ -28,7 +29,8 @@ WorkerInventory inventory_of(std::size_t worker_index, std::vector<RefReport> re
   for (auto& report : reports) {
     inventory.refs.push_back({.ref = std::move(report.ref),
                               .is_sound = report.missing_count == 0,
-                              .missing_count = report.missing_count});
+                              .missing_count = report.missing_count,
+                              .verified_ms = report.verified_ms});
   }
   return inventory;
 }
@@ -51,12 +53,25 @@ Awaitable<void> survey_one(Services const& services, Config const& config,
     co_return;
   }
   view.inventories.push_back(inventory_of(member.worker_index, std::move(page.value().refs)));
-  for (auto& tombstone : page.value().tombstones) {
-    if (std::find(view.tombstones.begin(), view.tombstones.end(), tombstone) ==
-        view.tombstones.end()) {
-      view.tombstones.push_back(std::move(tombstone));
+  view.marks.push_back({.worker_index = member.worker_index,
+                        .tombstones = std::move(page.value().tombstones),
+                        .pins = std::move(page.value().pins)});
+}
+
+// The latest of each identity, in the order of their keys.
+template <typename Mark, typename IsLater>
+std::vector<Mark> latest(std::vector<ClusterView::Marks> const& marks,
+                         std::vector<Mark> ClusterView::Marks::*field, IsLater is_later) {
+  std::map<CheckpointKey, Mark> by_key;
+  for (auto const& of_worker : marks) {
+    for (auto const& mark : of_worker.*field) {
+      auto const [known, is_new] = by_key.emplace(mark.key, mark);
+      if (!is_new && is_later(mark, known->second)) known->second = mark;
     }
   }
+  std::vector<Mark> all;
+  for (auto& [key, mark] : by_key) all.push_back(std::move(mark));
+  return all;
 }
 
 // Not a coroutine itself: it only calls one.
@@ -97,6 +112,12 @@ std::size_t ClusterView::alive_count() const {
       members.begin(), members.end(), [](Member const& m) { return m.health.has_value(); }));
 }
 
+std::map<CheckpointKey, Generation> ClusterView::forgotten() const {
+  std::map<CheckpointKey, Generation> up_to;
+  for (auto const& tombstone : tombstones) up_to.emplace(tombstone.key, tombstone.up_to);
+  return up_to;
+}
+
 std::string ClusterView::summary() const {
   auto text = fmt::format("{} of {} workers answer", alive_count(), members.size());
   for (auto const& member : members) {
@@ -133,6 +154,11 @@ Awaitable<ClusterView> survey(Services const& services, Config const& config,
   }
   co_await run_all(std::move(tasks));
   sort_by_worker(view.inventories);
+  view.tombstones =
+      latest<Tombstone>(view.marks, &ClusterView::Marks::tombstones,
+                        [](Tombstone const& a, Tombstone const& b) { return a.up_to > b.up_to; });
+  view.pins = latest<Pin>(view.marks, &ClusterView::Marks::pins,
+                          [](Pin const& a, Pin const& b) { return is_later(a, b); });
   co_return view;
 }
 

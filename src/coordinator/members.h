@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -35,6 +36,7 @@ struct Services {
   Presences& presences;
   Metrics& metrics;
   std::string coordinator_id;
+  bool repairs_by_itself = false;  // lost copies are made again without anybody asking
 };
 
 struct Member {
@@ -46,7 +48,19 @@ struct Member {
 struct ClusterView {
   std::vector<Member> members;               // one per worker of the config, in its order
   std::vector<WorkerInventory> inventories;  // of those that answered
-  std::vector<Tombstone> tombstones;
+  std::vector<Tombstone> tombstones;         // the latest of each identity
+  std::vector<Pin> pins;                     // likewise
+  // What one of those that answered has of them: what is in `tombstones` and `pins` and not here
+  // it has not been told.
+  struct Marks {
+    std::size_t worker_index = 0;
+    std::vector<Tombstone> tombstones;
+    std::vector<Pin> pins;
+  };
+  std::vector<Marks> marks;
+
+  // Up to which generation each identity was forgotten on purpose.
+  std::map<CheckpointKey, Generation> forgotten() const;
 
   std::size_t alive_count() const;
   // "2 of 4 workers answer; pi4-3 (192.168.1.3:5003): connection refused"

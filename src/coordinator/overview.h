@@ -1,6 +1,6 @@
-// What the whole cluster looks like now: workers, checkpoints with their verdicts, jobs; as JSON
-// for the API, as reports for the metrics. Asked from the workers each time; only manifests, which
-// never change, are kept.
+// What the whole cluster looks like now: workers, checkpoints with their verdicts. Asked from the
+// workers each time; only manifests, which never change, are kept.
+// Not here: how safe one is (verdict.h), the JSON of it all (overview_json.h).
 // Threads: the coordinator's executor.
 #pragma once
 
@@ -9,11 +9,12 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/config.h"
-#include "coordinator/jobs.h"
+#include "base/file.h"
 #include "coordinator/members.h"
 #include "coordinator/verdict.h"
 #include "format/manifest.h"
@@ -48,7 +49,7 @@ struct CompleteGeneration {
   CheckpointKey key;
   std::shared_ptr<Manifest const> manifest;
   Digest digest;  // the manifest's name
-  std::vector<WorkerInventory> inventories;
+  std::shared_ptr<std::vector<WorkerInventory> const> inventories;
 };
 
 class Overview {
@@ -56,52 +57,42 @@ class Overview {
   // `services` must outlive the overview.
   explicit Overview(Services& services) : services_(services) {}
 
-  // {"workers": [{"rank", "host", "ip", "port", "alive", "presence", "id", "free_bytes",
-  // "total_bytes",
-  //               "reserved_bytes", "version", "inventory", "copies", "detail"}, …]}
-  // `inventory` changes whenever a worker's copies do. Without `copies` no inventory is read: for
-  // whoever looks often.
+  // For GET /workers. Without `copies` no inventory is read: for whoever looks often.
   enum class Copies { counted, left_out };
   Awaitable<std::string> workers(Config config, Copies copies);
 
-  // {"checkpoints": [{"identity", "key", "generations": [{"generation", "state", "bytes",
-  //   "copies_live", "copies_wanted", "safety", "verdict", of complete ones "sha256", "shards" and
-  //   "mtime_ns", of those that are not safe "lacking"}, …]}, …],
-  //  "tombstones": [{"identity", "up_to", "bytes", "mtime_ns"}, …], "workers_alive", "workers"}
-  // `safety` is the verdict in one word (coordinator/verdict.h).
-  // `state` is complete or unfinished; copies are counted over all shards; `lacking` are the ranks
-  // that answer and lack a copy which belongs there.
-  // Brief: only the newest complete generation of each, with "generation", "state", "bytes",
-  // "shards", "mtime_ns", "safety", and where it is not safe "verdict" and "lacking".
+  // For GET /checkpoints: of all, or of one.
+  // Brief: only the newest complete generation of each, with what a program needs.
   enum class Detail { all, brief };
   Awaitable<std::string> checkpoints(Config config, Detail detail);
+  // `file`: the checkpoint's own file, where it is still there.
+  Awaitable<std::string> checkpoint(Config config, CheckpointKey key,
+                                    std::optional<FileStamp> file);
 
-  // Of every checkpoint that the inventories name, in the order of their keys. Those workers answer
-  // that have an inventory. The config must outlive the call.
+  // Of every checkpoint that the inventories name, in the order of their keys. The config and the
+  // members must outlive the call.
   Awaitable<std::vector<CheckpointReport>> reports(Config const& config,
+                                                   std::span<Member const> members,
                                                    std::vector<WorkerInventory> inventories);
 
-  // Of every checkpoint the newest `count` complete generations whose manifests can be had and that
-  // were not forgotten. The config must outlive the call.
-  Awaitable<std::vector<CompleteGeneration>> complete_generations(
-      Config const& config, std::vector<WorkerInventory> inventories,
-      std::vector<Tombstone> tombstones, std::size_t count);
+  // Of every checkpoint the complete generations whose manifests can be had and that were not
+  // forgotten, newest first. Both must outlive the call.
+  Awaitable<std::vector<CompleteGeneration>> complete_generations(Config const& config,
+                                                                  ClusterView const& view);
 
  private:
   struct Found;  // a checkpoint with all that is known of it
   Awaitable<std::shared_ptr<Manifest const>> manifest_of(Config const& config,
                                                          GenerationView const& generation);
-  Awaitable<std::vector<Found>> find_all(Config const& config,
-                                         std::vector<WorkerInventory> inventories);
+  Awaitable<std::vector<Found>> find(Config const& config,
+                                     std::vector<WorkerInventory> inventories);
+  Awaitable<std::vector<CheckpointReport>> judge_all(Config const& config,
+                                                     std::span<Member const> members,
+                                                     std::vector<Found> found);
   void keep_manifests(std::vector<Found> const& found);
 
   Services& services_;
   std::map<Digest, std::shared_ptr<Manifest const>> manifests_;
 };
-
-// {"jobs": [{"id", "kind", "identity", "state", "bytes_done", "bytes_total", "bytes_per_second",
-//            "seconds_left", "started_ms", "finished_ms", "lines"}, …],
-//  "bytes_sent", "bytes_received"}: bodies exchanged with workers since the start.
-std::string jobs_json(std::vector<std::shared_ptr<Job>> const& jobs, HttpClient const& http);
 
 }  // namespace grove

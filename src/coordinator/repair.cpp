@@ -1,13 +1,14 @@
 #include "coordinator/repair.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include <spdlog/spdlog.h>
 
 #include "base/limits.h"
-#include "base/wall_clock.h"
 #include "coordinator/moved_workers.h"
+#include "coordinator/repair_workers.h"
 
 namespace grove {
 
@@ -21,71 +22,51 @@ Repair::Repair(std::filesystem::path config_path, Services& services, Jobs& jobs
       overview_(overview),
       tasks_(services.executor) {}
 
-WorkerState Repair::state_of(Config const& config, Member const& member) const {
-  if (member.health) return WorkerState::there;
-  auto const* watched = services_.presences.find(config.workers[member.worker_index].rank);
-  bool const is_gone = watched != nullptr && watched->presence == Presence::down &&
-                       Presences::Clock::now() - watched->since >= config.repair_after;
-  return is_gone ? WorkerState::gone : WorkerState::away;
-}
-
-std::vector<RepairWorker> Repair::workers_of(Config const& config, ClusterView const& view) const {
-  std::vector<RepairWorker> workers;
-  for (auto const& member : view.members) {
-    RepairWorker worker{
-        .state = state_of(config, member), .away_since_ms = UINT64_MAX, .room_bytes = 0};
-    auto const* watched = services_.presences.find(config.workers[member.worker_index].rank);
-    if (!member.health && watched != nullptr && watched->presence == Presence::down) {
-      auto const away = std::chrono::duration_cast<std::chrono::milliseconds>(
-          Presences::Clock::now() - watched->since + limits::watch_period);
-      worker.away_since_ms = static_cast<std::uint64_t>(wall_clock_ms() - away.count());
-    }
-    if (member.health && member.health->free_bytes > member.health->reserved_bytes) {
-      worker.room_bytes = member.health->free_bytes - member.health->reserved_bytes;
-    }
-    workers.push_back(worker);
-  }
-  return workers;
-}
-
-Awaitable<Result<std::unique_ptr<RepairRound>>> Repair::make_round(Config config) {
+Awaitable<Result<std::unique_ptr<Repair::Round>>> Repair::make_round(Config config) {
   // One that has moved is there, and must not pass for gone.
   co_await follow_moved_workers(services_, config, LookUp::on_network, [](std::string) {});
-  auto view = co_await survey(services_, config, std::nullopt);
-  if (view.alive_count() == 0) {
-    co_return fail(ErrorKind::unavailable, "no worker answers: {}", view.summary());
+  auto round = std::make_unique<Round>();
+  round->config = std::move(config);
+  round->view = co_await survey(services_, round->config, std::nullopt);
+  if (round->view.alive_count() == 0) {
+    co_return fail(ErrorKind::unavailable, "no worker answers: {}", round->view.summary());
   }
-  auto complete = co_await overview_.complete_generations(config, view.inventories, view.tombstones,
-                                                          config.generations);
+  auto complete = co_await overview_.complete_generations(round->config, round->view);
   std::erase_if(complete, [&](CompleteGeneration const& what) {
     return jobs_.is_storing(what.manifest->identity);
   });
-  auto workers = workers_of(config, view);
-  auto round = std::make_unique<RepairRound>(services_, jobs_, std::move(config), std::move(view));
+  auto workers = repair_workers(services_, round->config, round->view.members);
+  round->copies = std::make_unique<RepairRound>(services_, jobs_, round->config, round->view);
   // Thousands of checkpoints are a second's work.
   co_await services_.offload.run([&] {
-    for (auto& what : complete) round->add_plan(std::move(what), workers);
+    round->keeping =
+        std::make_unique<KeepingRound>(services_, jobs_, round->config, round->view, complete);
+    for (auto& what : complete) {
+      // What goes anyway needs no more copies.
+      if (!round->keeping->forgets(what.key, what.manifest->generation)) {
+        round->copies->add_plan(std::move(what), workers);
+      }
+    }
   });
   co_return round;
 }
 
 Awaitable<Result<std::string>> Repair::dry_run(Config config) {
   CO_TRY(auto const round, co_await make_round(std::move(config)));
-  co_return round->text();
+  co_return round->copies->text() + round->keeping->text();
 }
 
 // --- carrying out ---
 
-std::shared_ptr<Job> Repair::begin_job() {
-  job_ = jobs_.add(JobKind::repair, "all checkpoints");
-  job_->begin();
+std::shared_ptr<Job> Repair::begin_job(std::string what) {
+  job_ = jobs_.add(JobKind::repair, std::move(what));
   tasks_.spawn("tell the progress of a repair", tell_progress(job_));
   return job_;
 }
 
 std::shared_ptr<Job> Repair::run_now(Config config) {
   if (job_ && !job_->is_finished()) return job_;
-  auto job = begin_job();
+  auto job = begin_job("all checkpoints");
   tasks_.spawn("repair as asked", run_as_asked(std::move(config), job));
   return job;
 }
@@ -96,12 +77,93 @@ Awaitable<void> Repair::tell_progress(std::shared_ptr<Job> job) {
 }
 
 Awaitable<void> Repair::run_as_asked(Config config, std::shared_ptr<Job> job) {
+  job->begin();
   auto round = co_await make_round(std::move(config));
   if (round.has_error()) {
     job->fail_with(round.error());
   } else {
-    co_await round.value()->carry_out(std::move(job));
+    co_await carry_out(*round.value(), std::move(job));
   }
+}
+
+// To the end, which is the job's last line. What was forgotten first need not be copied.
+Awaitable<void> Repair::carry_out(Round& round, std::shared_ptr<Job> job) {
+  co_await round.keeping->carry_out(job);
+  co_await round.copies->carry_out(job);
+  bool const stopped = co_await is_cancelled();
+  if (stopped) {
+    job->fail_with(fail(ErrorKind::cancelled, "the coordinator is stopping"));
+    co_return;
+  }
+  auto done = fmt::format("{} copies made, {} dropped", round.copies->made_count(),
+                          round.copies->dropped_count());
+  auto const forgotten = round.keeping->forgotten_count();
+  if (forgotten > 0) done += fmt::format(", {} forgotten", forgotten);
+  auto const failed = round.copies->failed_count() + round.keeping->failed_count();
+  auto const short_count = round.copies->short_of().size();
+  if (failed == 0 && short_count == 0) {
+    job->finish("Done: " + done);
+  } else {
+    job->fail_with(fail(ErrorKind::unavailable,
+                        "{}; {} steps failed, {} checkpoints stay short of copies", done, failed,
+                        short_count));
+  }
+}
+
+// --- emptying a worker ---
+
+std::shared_ptr<Job> Repair::drain(Config config, Rank rank) {
+  auto before = job_;
+  auto job = begin_job(fmt::format("rank {}", rank.value));
+  tasks_.spawn("empty a worker", run_drain(std::move(config), rank, std::move(before), job));
+  return job;
+}
+
+Awaitable<void> Repair::run_drain(Config config, Rank rank, std::shared_ptr<Job> before,
+                                  std::shared_ptr<Job> job) {
+  if (before && !before->is_finished()) {
+    job->add_line("  waiting for the running repair of " + before->identity());
+    std::ignore = co_await before->wait_finished();  // cancelled: so is what follows
+  }
+  job->begin();
+  auto done = co_await empty(std::move(config), rank, job);
+  if (done.has_value()) {
+    job->finish("Done: " + done.value());
+  } else {
+    job->fail_with(done.error());
+  }
+}
+
+Awaitable<Result<std::string>> Repair::empty(Config config, Rank rank, std::shared_ptr<Job> job) {
+  co_await follow_moved_workers(services_, config, LookUp::on_network, [](std::string) {});
+  auto const index = static_cast<std::size_t>(find_worker(config, rank) - config.workers.data());
+  auto const name = fmt::format("rank {} ({})", rank.value, config.workers[index].host);
+  WorkerClient worker(services_.http, address_of(config.workers[index]), {});
+  CO_TRY(co_await worker.health());
+  CO_TRY(co_await worker.put_drain(true));
+  job->add_line("  " + name + " is to be emptied: nothing more is put there");
+  std::size_t moved_count = 0;
+  for (;;) {
+    CO_TRY(auto const round, co_await make_round(config));
+    // Nothing to copy: what it still holds others have, and it may drop it or not.
+    bool const is_needed = round->copies->needs(index);
+    if (!is_needed) break;
+    co_await round->copies->carry_out(job);
+    bool const stopped = co_await is_cancelled();
+    if (stopped) co_return fail(ErrorKind::cancelled, "the coordinator is stopping");
+    moved_count += round->copies->made_count();
+    if (round->copies->made_count() > 0) continue;
+    if (round->copies->later_count() > 0) {  // what is being stored just now
+      bool const rested = co_await sleep_for(limits::repair_period);
+      if (rested) continue;
+    }
+    co_return fail(ErrorKind::unavailable,
+                   "{} still holds what no other worker can take: make room on others, or add one; "
+                   "it stays to be emptied (grove drain --undo ends that)",
+                   name);
+  }
+  co_return fmt::format("{} may be taken away: others have all that it held ({} copies were made)",
+                        name, moved_count);
 }
 
 // --- by itself ---
@@ -115,30 +177,30 @@ Awaitable<void> Repair::stop(std::chrono::milliseconds grace) {
 }
 
 Awaitable<void> Repair::repair_by_itself() {
-  auto pause = limits::repair_period;
   for (;;) {
-    bool const rested = co_await sleep_for(pause);
+    bool const rested = co_await sleep_for(limits::repair_period);
     if (!rested) co_return;
-    pause = limits::repair_period;
     if (job_ && !job_->is_finished()) continue;
     auto config = co_await services_.offload.run([&] { return load_config(config_path_); });
     if (config.has_error()) continue;  // every request is told what is wrong with it
     auto view = co_await look(config.value());
-    // Damage and disk space do not show in it.
-    bool const is_old = Presences::Clock::now() - quiet_since_ >= limits::repair_again_after / 2;
-    if (view == quiet_view_ && !is_old) continue;
+    if (view == settled_view_ && Presences::Clock::now() < settled_until_) continue;
     auto round = co_await make_round(std::move(config).value());
     if (round.has_error() || (job_ && !job_->is_finished())) continue;
-    tell_short(round.value()->short_of());
+    tell_short(round.value()->copies->short_of());
     if (round.value()->is_empty()) {
-      quiet_view_ = std::move(view);
-      quiet_since_ = Presences::Clock::now();
+      // Damage and disk space do not show in the view.
+      settled_view_ = std::move(view);
+      settled_until_ = Presences::Clock::now() + limits::repair_again_after / 2;
       continue;
     }
-    auto job = begin_job();
-    co_await round.value()->carry_out(job);
+    auto job = begin_job("all checkpoints");
+    job->begin();
+    co_await carry_out(*round.value(), job);
     bool const is_whole = job->state() == JobState::done && round.value()->later_count() == 0;
-    if (!is_whole) pause = limits::repair_again_after;
+    if (is_whole) continue;
+    settled_view_ = std::move(view);
+    settled_until_ = Presences::Clock::now() + limits::repair_again_after;
   }
 }
 
@@ -152,18 +214,20 @@ void Repair::tell_short(std::vector<std::string> const& identities) {
   told_short_ = identities;
 }
 
-// All that a plan depends on, briefly: who is there, with room, and what each holds.
+// All that a plan depends on, briefly: the config, who is there, with room, and what each holds.
 Awaitable<std::string> Repair::look(Config const& config) {
   auto here = config;
   co_await follow_moved_workers(services_, here, LookUp::remembered, [](std::string) {});
   auto const members = co_await probe(services_, here);
-  auto view = fmt::format("{} copies, {} generations", config.redundancy, config.generations);
+  auto view = fmt::format("{} copies, {} generations, keep {} and every {}", config.redundancy,
+                          config.generations, config.retention.keep_last.value_or(0),
+                          config.retention.keep_every.value_or(0));
   for (auto const& member : members) {
     auto const& health = member.health;
     bool const has_room = health && health->free_bytes > health->reserved_bytes;
-    view += fmt::format("; {} {} {} {}", config.workers[member.worker_index].rank.value,
-                        static_cast<int>(state_of(config, member)), has_room,
-                        health ? health->inventory : std::string());
+    view += fmt::format("; {} {} {} {} {}", config.workers[member.worker_index].rank.value,
+                        static_cast<int>(state_of(services_, config, member)), has_room,
+                        health && health->is_draining, health ? health->inventory : std::string());
   }
   co_return view;
 }

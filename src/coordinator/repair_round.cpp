@@ -19,14 +19,17 @@ std::string_view why(RepairReason reason) {
       return "was damaged";
     case RepairReason::home:
       return "belongs there";
+    case RepairReason::leaving:
+      return "leaves a worker that is to be emptied";
   }
   return "was lost";
 }
 
 }  // namespace
 
-RepairRound::RepairRound(Services& services, Jobs& jobs, Config config, ClusterView view)
-    : services_(services), jobs_(jobs), config_(std::move(config)), view_(std::move(view)) {}
+RepairRound::RepairRound(Services& services, Jobs& jobs, Config const& config,
+                         ClusterView const& view)
+    : services_(services), jobs_(jobs), config_(config), view_(view) {}
 
 Awaitable<void> RepairRound::carry_out(std::shared_ptr<Job> job) {
   job_ = std::move(job);
@@ -39,12 +42,7 @@ Awaitable<void> RepairRound::carry_out(std::shared_ptr<Job> job) {
     auto at_worker = client(worker);
     std::ignore = co_await at_worker.release();  // best effort: its lease ends by itself, too
   }
-  bool const stopped = co_await is_cancelled();
-  if (stopped) {
-    job_->fail_with(fail(ErrorKind::cancelled, "the coordinator is stopping"));
-  } else {
-    tell_end();
-  }
+  for (auto const& identity : short_of_) job_->add_line("  ✗ " + short_line(identity));
 }
 
 Awaitable<void> RepairRound::make_copies() {
@@ -109,14 +107,17 @@ std::string RepairRound::line(Planned const& planned, CopyToMake const& copy,
                      why(copy.reason));
 }
 
-std::string RepairRound::line(Planned const& planned, CopyToDrop const& drop,
-                              std::string_view verb) const {
-  return fmt::format("shard {} of {} {} {}: {} have it", drop.shard.value,
-                     planned.what.manifest->identity, verb, name(drop.from), names(drop.witnesses));
+std::string RepairRound::drop_line(Ref const& ref, std::size_t from,
+                                   std::span<std::size_t const> witnesses,
+                                   std::string_view verb) const {
+  auto const what =
+      ref.name.shard ? fmt::format("shard {}", ref.name.shard->value) : std::string("the manifest");
+  return fmt::format("{} of {} {} {}: {} have it", what, ref.key.identity(), verb, name(from),
+                     names(witnesses));
 }
 
 void RepairRound::add_plan(CompleteGeneration what, std::span<RepairWorker> workers) {
-  auto plan = plan_repair(*what.manifest, what.inventories, workers, config_.redundancy);
+  auto plan = plan_repair(*what.manifest, *what.inventories, workers, config_.redundancy);
   if (!plan.short_of.empty()) short_of_.push_back(what.manifest->identity);
   if (plan.is_empty()) return;
   auto const copies_count = plan.copies.size();
@@ -124,6 +125,21 @@ void RepairRound::add_plan(CompleteGeneration what, std::span<RepairWorker> work
                                                         .plan = std::move(plan),
                                                         .copies_left = copies_count,
                                                         .has_failed = false}));
+}
+
+bool RepairRound::needs(std::size_t worker) const {
+  bool const gives = std::ranges::any_of(plans_, [&](auto const& planned) {
+    return std::ranges::any_of(planned->plan.copies, [&](CopyToMake const& copy) {
+      return std::ranges::find(copy.from, worker) != copy.from.end();
+    });
+  });
+  if (gives) return true;
+  return std::ranges::any_of(view_.inventories, [&](WorkerInventory const& inventory) {
+    return inventory.worker_index == worker &&
+           std::ranges::any_of(inventory.refs, [&](HeldRef const& held) {
+             return std::ranges::find(short_of_, held.ref.key.identity()) != short_of_.end();
+           });
+  });
 }
 
 std::string RepairRound::text() const {
@@ -137,7 +153,12 @@ std::string RepairRound::text() const {
                            planned->what.manifest->identity, name(worker));
     }
     for (auto const& drop : planned->plan.drops) {
-      lines += "  " + line(*planned, drop, "to be dropped by") + "\n";
+      auto const ref = ref_of(*planned, RefName{drop.shard}, {});
+      lines += "  " + drop_line(ref, drop.from, drop.witnesses, "to be dropped by") + "\n";
+    }
+    for (auto const& drop : planned->plan.manifest_drops) {
+      auto const ref = ref_of(*planned, RefName{}, {});
+      lines += "  " + drop_line(ref, drop.from, drop.witnesses, "to be dropped by") + "\n";
     }
   }
   for (auto const& identity : short_of_) lines += "  " + short_line(identity) + "\n";
@@ -147,18 +168,6 @@ std::string RepairRound::text() const {
 std::string RepairRound::short_line(std::string_view identity) {
   return fmt::format("{} has too few copies, and no worker that answers can give or take one",
                      identity);
-}
-
-void RepairRound::tell_end() {
-  for (auto const& identity : short_of_) job_->add_line("  ✗ " + short_line(identity));
-  auto const done = fmt::format("{} copies made, {} dropped", made_count_, dropped_count_);
-  if (failed_count_ == 0 && short_of_.empty()) {
-    job_->finish("Done: " + done);
-  } else {
-    job_->fail_with(fail(ErrorKind::unavailable,
-                         "{}; {} steps failed, {} checkpoints stay short of copies", done,
-                         failed_count_, short_of_.size()));
-  }
 }
 
 void RepairRound::note_failure(std::string const& what, Error const& error) {
@@ -274,7 +283,13 @@ Awaitable<void> RepairRound::finish(Planned& planned) {
   }
   bool const stopped = co_await is_cancelled();
   if (planned.has_failed || stopped) co_return;
-  for (auto const& surplus : planned.plan.drops) co_await drop(planned, surplus);
+  for (auto const& surplus : planned.plan.drops) {
+    auto const list = planned.what.manifest->shards[surplus.shard.value].list;
+    co_await drop(ref_of(planned, RefName{surplus.shard}, list), surplus.from, surplus.witnesses);
+  }
+  for (auto const& surplus : planned.plan.manifest_drops) {
+    co_await drop(ref_of(planned, RefName{}, planned.what.digest), surplus.from, surplus.witnesses);
+  }
 }
 
 Awaitable<Result<void>> RepairRound::put_manifest(Planned const& planned, std::size_t to) {
@@ -287,21 +302,19 @@ Awaitable<Result<void>> RepairRound::put_manifest(Planned const& planned, std::s
   co_return co_await put_ref(to, from, ref_of(planned, RefName{}, planned.what.digest));
 }
 
-Awaitable<void> RepairRound::drop(Planned const& planned, CopyToDrop const& surplus) {
-  auto worker = client(surplus.from);
-  auto const list = planned.what.manifest->shards[surplus.shard.value].list;
+Awaitable<void> RepairRound::drop(Ref ref, std::size_t from, std::vector<std::size_t> witnesses) {
+  auto worker = client(from);
   auto const dropped =
-      co_await worker.delete_ref(ref_of(planned, RefName{surplus.shard}, list),
-                                 services_.coordinator_id, addresses(surplus.witnesses));
+      co_await worker.delete_ref(ref, services_.coordinator_id, addresses(witnesses));
   if (dropped.has_value()) {
-    ++dropped_count_;
-    job_->add_line("  ✓ " + line(planned, surplus, "dropped by"));
+    if (ref.name.shard) ++dropped_count_;
+    job_->add_line("  ✓ " + drop_line(ref, from, witnesses, "dropped by"));
   } else if (dropped.error().kind == ErrorKind::conflict) {
     ++later_count_;
-    job_->add_line("  " + line(planned, surplus, "not yet dropped by") + "; " +
+    job_->add_line("  " + drop_line(ref, from, witnesses, "not yet dropped by") + "; " +
                    dropped.error().message);
   } else if (dropped.error().kind != ErrorKind::cancelled) {
-    note_failure(line(planned, surplus, "not dropped by"), dropped.error());
+    note_failure(drop_line(ref, from, witnesses, "not dropped by"), dropped.error());
   }
 }
 

@@ -1,8 +1,7 @@
-// One round of repair: what is to be done as of one look at the cluster, and doing it. The ends of
-// its steps are lines of its job.
-// Not here: when a round is made (coordinator/repair.h), which copies go where
-// (plan/repair_plan.h), how their chunks move (transfer/replicate.h).
-// Threads: the coordinator's executor; add_plan() and text() any one.
+// One round of repair: which copies are to be made and dropped as of one look at the cluster, and
+// doing it. The ends of its steps are lines of its job. Not here: when a round is made
+// (coordinator/repair.h), which copies go where (plan/repair_plan.h), how their chunks move
+// (transfer/replicate.h). Threads: the coordinator's executor; add_plan() and text() any one.
 #pragma once
 
 #include <chrono>
@@ -25,21 +24,26 @@ namespace grove {
 
 class RepairRound {
  public:
-  // `services` and `jobs` must outlive it. `view`: what the plans were made from.
-  RepairRound(Services& services, Jobs& jobs, Config config, ClusterView view);
+  // All of them must outlive it. `view`: what the plans are made from.
+  RepairRound(Services& services, Jobs& jobs, Config const& config, ClusterView const& view);
 
   // Takes what it gives away from the workers' room.
   void add_plan(CompleteGeneration what, std::span<RepairWorker> workers);
 
   bool is_empty() const { return plans_.empty(); }
+  // Whether a copy that is to be made, or cannot be, has this worker among those that have it.
+  bool needs(std::size_t worker) const;
   // Checkpoints with fewer copies than wanted that no step can mend now.
   std::vector<std::string> const& short_of() const { return short_of_; }
   static std::string short_line(std::string_view identity);
   // One step a line, of a round that is not carried out.
   std::string text() const;
 
-  // To the end, which is the job's last line.
+  // What becomes of it are lines of the job, which goes on.
   Awaitable<void> carry_out(std::shared_ptr<Job> job);
+  std::size_t made_count() const { return made_count_; }
+  std::size_t dropped_count() const { return dropped_count_; }
+  std::size_t failed_count() const { return failed_count_; }
   // Steps that were not possible yet, such as copies of what is being stored.
   std::size_t later_count() const { return later_count_; }
 
@@ -57,13 +61,12 @@ class RepairRound {
   Awaitable<void> make_copy(Planned& planned, CopyToMake const& copy);
   Awaitable<void> finish(Planned& planned);
   Awaitable<Result<void>> put_manifest(Planned const& planned, std::size_t to);
-  Awaitable<void> drop(Planned const& planned, CopyToDrop const& surplus);
+  Awaitable<void> drop(Ref ref, std::size_t from, std::vector<std::size_t> witnesses);
   Awaitable<Result<void>> bring(std::size_t to, std::span<std::size_t const> from, Digest list);
   Awaitable<Result<ShardList>> list_of(Digest digest, std::span<std::size_t const> holders);
   Awaitable<Result<void>> put_ref(std::size_t to, std::span<std::size_t const> from, Ref ref);
   Awaitable<bool> pace(std::uint64_t bytes, std::chrono::nanoseconds took);
   void note_failure(std::string const& what, Error const& error);
-  void tell_end();
 
   DeviceConfig const& device(std::size_t worker) const { return config_.workers[worker]; }
   WorkerAddress address(std::size_t worker) const;
@@ -72,13 +75,14 @@ class RepairRound {
   std::string name(std::size_t worker) const;
   std::string names(std::span<std::size_t const> workers) const;
   std::string line(Planned const& planned, CopyToMake const& copy, std::string_view verb) const;
-  std::string line(Planned const& planned, CopyToDrop const& drop, std::string_view verb) const;
+  std::string drop_line(Ref const& ref, std::size_t from, std::span<std::size_t const> witnesses,
+                        std::string_view verb) const;
   Ref ref_of(Planned const& planned, RefName name, Digest target) const;
 
   Services& services_;
   Jobs& jobs_;
-  Config config_;
-  ClusterView view_;
+  Config const& config_;
+  ClusterView const& view_;
   std::vector<std::unique_ptr<Planned>> plans_;
   std::vector<std::string> short_of_;
 

@@ -32,6 +32,15 @@ Awaitable<void> StoreJob::give_back_room() {
     if (copy.kept_by) full.erase(*copy.kept_by);
   }
   co_await give_back_of_all(full);
+  // What the others hold for this store its refs name: nothing is to be kept for its sake.
+  std::vector<Awaitable<void>> tasks;
+  for (auto const& holder : holders_) tasks.push_back(end_lease_of(holder.worker_index));
+  co_await run_all(std::move(tasks));
+}
+
+Awaitable<void> StoreJob::end_lease_of(std::size_t worker_index) {
+  auto worker = client_of(worker_index);
+  std::ignore = co_await worker.end_lease();  // best effort: it ends by itself, too
 }
 
 std::set<std::size_t> StoreJob::full_workers() const {

@@ -2,15 +2,18 @@
 
 #include <algorithm>
 #include <chrono>
+#include <random>
 #include <thread>
 #include <tuple>
 #include <utility>
 
 #include "base/limits.h"
+#include "base/wall_clock.h"
 #include "coordinator/delta_source.h"
 #include "coordinator/job_lines.h"
 #include "coordinator/locate.h"
 #include "format/safetensors.h"
+#include "plan/next_generation.h"
 
 namespace grove {
 namespace {
@@ -120,11 +123,15 @@ Awaitable<Result<void>> StoreJob::make_plan() {
   for (auto const& copy : copies) {
     copies_.push_back(
         {.copy = copy, .kept_by = {}, .is_left_out = false, .is_over = false, .sends = {}});
-    bool const is_known = std::ranges::any_of(
-        holders_, [&](Holder const& holder) { return holder.worker_index == copy.worker_index; });
-    if (!is_known) holders_.push_back({.worker_index = copy.worker_index, .number = 0});
   }
   co_await find_earlier_generations();
+  pass_over_draining();
+  for (auto const& copy : copies_) {
+    bool const is_known = std::ranges::any_of(holders_, [&](Holder const& holder) {
+      return holder.worker_index == copy.copy.worker_index;
+    });
+    if (!is_known) holders_.push_back({.worker_index = copy.copy.worker_index, .number = 0});
+  }
   if (request_.key.is_safetensors()) {
     bases_ = co_await find_delta_bases(services_, config_, request_.key, before_.members, layout);
   }
@@ -178,7 +185,8 @@ Awaitable<void> StoreJob::find_earlier_generations() {
   }
   std::optional<Generation> fresh;
   if (!options_.only_into) {
-    fresh = next_generation(newest_known);
+    auto const clock_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(0, wall_clock_ms()));
+    fresh = next_generation(newest_known, clock_ms, std::random_device()());
   } else if (newest_complete && newest_complete->generation != *options_.only_into) {
     newest_complete.reset();
   }

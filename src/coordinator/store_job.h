@@ -70,8 +70,10 @@ class StoreJob {
   std::set<std::size_t> full_workers() const;
   Awaitable<void> give_back_of_all(std::set<std::size_t> workers);
   Awaitable<void> give_back_of(std::size_t worker_index);
+  Awaitable<void> end_lease_of(std::size_t worker_index);
 
   Awaitable<void> find_earlier_generations();
+  void pass_over_draining();
   Result<void> check_addition();
   Result<void> check_none_left_out() const;
 
@@ -87,7 +89,10 @@ class StoreJob {
   bool has_gone(std::size_t worker_index) const;
   void doubt(std::size_t worker_index);
   void find_stand_in(std::size_t index);
-  std::optional<std::size_t> fit_worker(CopyOutcome const& copy) const;
+  // `is_engaged`: has a copy of the shard, or is to get one.
+  std::optional<std::size_t> fit_worker(CopyOutcome const& copy,
+                                        std::function<bool(std::size_t)> const& is_engaged) const;
+  void note_stand_in(std::size_t chosen, std::size_t replaced, ShardIndex shard);
   bool holds_shard(std::size_t worker_index, ShardIndex shard) const;
   void add_holder(std::size_t worker_index);
   Result<void> choose_final_holders();

@@ -20,7 +20,6 @@ void StoreJob::prepare_pushes() {
       services_.offload, services_.encodings,
       ChunkSender::Options{
           .compression = config_.compression, .delta = config_.delta, .bases = bases_.get()});
-  taken_bytes_.resize(config_.workers.size());
   for (std::size_t shard = 0; shard < plan_.shards.size(); ++shard) {
     auto& sends = shards_.emplace_back().sends;
     for (std::size_t round = 0; round < config_.redundancy; ++round) {
@@ -206,6 +205,34 @@ void StoreJob::look_for_workers() {
 
 // --- stand-ins ---
 
+// Nothing new is put on a worker that is to be emptied, as long as another can take it.
+void StoreJob::pass_over_draining() {
+  taken_bytes_.resize(config_.workers.size());
+  if (options_.only_into) return;
+  for (auto& copy : copies_) {
+    auto const& health = before_.members[copy.copy.worker_index].health;
+    if (!health || !health->is_draining) continue;
+    auto const shard = copy.copy.shard;
+    auto const chosen = fit_worker(copy, [&](std::size_t worker) {
+      return std::ranges::any_of(copies_, [&](CopyOutcome const& other) {
+        return other.copy.shard == shard && other.copy.worker_index == worker;
+      });
+    });
+    if (!chosen) continue;
+    note_stand_in(*chosen, copy.copy.worker_index, shard);
+    copy.copy.worker_index = *chosen;
+  }
+}
+
+void StoreJob::note_stand_in(std::size_t chosen, std::size_t replaced, ShardIndex shard) {
+  auto const& planned = plan_.shards[shard.value];
+  taken_bytes_[chosen] += planned.end - planned.begin;
+  if (!told_stand_ins_.emplace(chosen, replaced).second) return;
+  auto const& failed = device(replaced);
+  job_->add_line(
+      lines::stands_in(device(chosen).rank, device(chosen).host, failed.rank, failed.host));
+}
+
 // The watch may know before the job's own calls do, some of which have long patience.
 Awaitable<void> StoreJob::heed_watch() {
   for (;;) {
@@ -242,7 +269,8 @@ void StoreJob::doubt(std::size_t worker_index) {
 // The copy's own worker goes on trying beside it: the first that has the copy keeps it.
 void StoreJob::find_stand_in(std::size_t index) {
   auto& copy = copies_[index];
-  auto& [push, sends] = shards_[index / config_.redundancy];
+  auto& push = shards_[index / config_.redundancy].push;
+  auto& sends = shards_[index / config_.redundancy].sends;
   if (!config_.stand_ins || options_.only_into || copy.kept_by || copy.is_over || stopped_for_) {
     return;
   }
@@ -250,15 +278,12 @@ void StoreJob::find_stand_in(std::size_t index) {
     return send.copy == index && !send.is_doubtful && !send.error;
   });
   if (is_hopeful) return;
-  auto const chosen = fit_worker(copy);
+  auto const chosen = fit_worker(copy, [&](std::size_t worker) {
+    return std::ranges::any_of(
+        sends, [&](Send const& send) { return send.worker_index == worker && !send.error; });
+  });
   if (!chosen) return;
-  auto const& shard = plan_.shards[copy.copy.shard.value];
-  taken_bytes_[*chosen] += shard.end - shard.begin;
-  if (told_stand_ins_.emplace(*chosen, copy.copy.worker_index).second) {
-    auto const& failed = device(copy.copy.worker_index);
-    job_->add_line(
-        lines::stands_in(device(*chosen).rank, device(*chosen).host, failed.rank, failed.host));
-  }
+  note_stand_in(*chosen, copy.copy.worker_index, copy.copy.shard);
   add_holder(*chosen);
   auto const number = push->add_copy(client_of(*chosen));
   sends.push_back({.copy = index, .worker_index = *chosen, .error = {}});
@@ -266,14 +291,13 @@ void StoreJob::find_stand_in(std::size_t index) {
                     run_send(index / config_.redundancy, number));
 }
 
-std::optional<std::size_t> StoreJob::fit_worker(CopyOutcome const& copy) const {
-  auto const& sends = shards_[copy.copy.shard.value].sends;
+std::optional<std::size_t> StoreJob::fit_worker(
+    CopyOutcome const& copy, std::function<bool(std::size_t)> const& is_engaged) const {
   std::vector<StandInCandidate> candidates(config_.workers.size());
   for (std::size_t worker = 0; worker < candidates.size(); ++worker) {
     auto const& health = before_.members[worker].health;
-    bool const is_engaged = std::ranges::any_of(
-        sends, [&](Send const& send) { return send.worker_index == worker && !send.error; });
-    if (!health || is_engaged || doubtful_workers_.contains(worker)) continue;
+    if (!health || health->is_draining || doubtful_workers_.contains(worker)) continue;
+    if (is_engaged(worker)) continue;
     auto const kept_free = health->reserved_bytes + taken_bytes_[worker];
     candidates[worker] = {
         .is_fit = true,

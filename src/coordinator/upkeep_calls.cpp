@@ -10,8 +10,9 @@
 #include "base/limits.h"
 #include "coordinator/job_lines.h"
 #include "coordinator/moved_workers.h"
+#include "coordinator/verification.h"
+#include "coordinator/verify_checkpoint.h"
 #include "net/parallel.h"
-#include "net/signal.h"
 
 namespace grove {
 namespace {
@@ -39,49 +40,16 @@ Awaitable<void> tell_one(Services& services, DeviceConfig const& device,
   if (kept.has_error()) told.detail = kept.error().message;
 }
 
-// The workers' outcomes as lines, for the one who streams them.
-class Verification {
+// Of everything that the workers hold.
+class WholeVerification : public Verification {
  public:
-  Verification(Services& services, Config config,
-               std::optional<std::chrono::milliseconds> unproven_for)
-      : services_(services),
-        config_(std::move(config)),
-        unproven_for_(unproven_for),
-        changed_(services.executor),
-        tasks_(services.executor) {}
-
-  Awaitable<Result<void>> stream(HttpResponder& responder) {
-    CO_TRY(co_await responder.start(200, "text/plain; charset=utf-8", std::nullopt, {}));
-    for (std::size_t index = 0; index < config_.workers.size(); ++index) {
-      tasks_.spawn("verify", verify(index));
-    }
-    auto streamed = co_await stream_lines(responder);
-    co_await tasks_.stop(limits::shutdown_grace);
-    if (streamed.has_error()) co_return streamed;
-    CO_TRY(co_await responder.write_text(last_line() + "\n"));
-    co_return co_await responder.finish();
-  }
+  WholeVerification(Services& services, Config config,
+                    std::optional<std::chrono::milliseconds> unproven_for)
+      : Verification(services, std::move(config)), unproven_for_(unproven_for) {}
 
  private:
-  Awaitable<Result<void>> stream_lines(HttpResponder& responder) {
-    while (ended_count_ < config_.workers.size() || !pending_.empty()) {
-      if (pending_.empty()) {
-        auto const deadline = std::chrono::steady_clock::now() + limits::progress_period;
-        bool const woken = co_await changed_.wait_until(deadline);
-        bool const cancelled = co_await is_cancelled();
-        if (cancelled) co_return fail(ErrorKind::cancelled, "the stream was cut");
-        if (!woken) {
-          pending_ = fmt::format("  {} of {} workers have re-read their copies\n", ended_count_,
-                                 config_.workers.size());
-        }
-      }
-      CO_TRY(co_await responder.write_text(std::exchange(pending_, {})));
-    }
-    co_return ok();
-  }
-
-  Awaitable<void> verify(std::size_t index) {
-    auto const& device = config_.workers[index];
+  Awaitable<void> verify(std::size_t index) override {
+    auto const& device = config().workers[index];
     WorkerClient worker(services_.http, address_of(device), no_job);
     auto summary = Result<ScrubSummary>(ScrubSummary{});
     auto const health = co_await worker.health();
@@ -94,46 +62,36 @@ class Verification {
   }
 
   void note(DeviceConfig const& device, Result<ScrubSummary> const& summary) {
-    ++ended_count_;
     if (summary.has_error()) {
       ++silent_count_;
-      pending_ += fmt::format("  ✗ rank {} was not verified: {}\n", device.rank.value,
-                              summary.error().message);
-    } else {
-      auto const& found = summary.value();
-      damaged_count_ += found.damaged_count;
-      refs_count_ += found.refs_verified;
-      pending_ +=
-          fmt::format("  {} rank {} ({}): {} copies re-read, {} MB, {} damaged chunks\n",
-                      found.damaged_count == 0 ? "✓" : "✗", device.rank.value, device.host,
-                      found.refs_verified, found.bytes_read / limits::mib, found.damaged_count);
+      add_line(fmt::format("  ✗ rank {} was not verified: {}", device.rank.value,
+                           summary.error().message));
+      return;
     }
-    changed_.notify_all();
+    auto const& found = summary.value();
+    damaged_count_ += found.damaged_count;
+    refs_count_ += found.refs_verified;
+    add_line(fmt::format("  {} rank {} ({}): {} copies re-read, {} MB, {} damaged chunks",
+                         found.damaged_count == 0 ? "✓" : "✗", device.rank.value, device.host,
+                         found.refs_verified, found.bytes_read / limits::mib, found.damaged_count));
   }
 
-  std::string last_line() const {
-    auto const silent =
-        fmt::format("{}/{} workers were not verified", silent_count_, config_.workers.size());
+  std::string last_line() const override {
+    auto const count = config().workers.size();
+    auto const silent = fmt::format("{}/{} workers were not verified", silent_count_, count);
     if (damaged_count_ > 0) {
-      return lines::error(fmt::format(
-          "{} damaged chunks; store those checkpoints again where GET /checkpoints says at risk{}",
-          damaged_count_, silent_count_ > 0 ? "; " + silent : ""));
+      return lines::error(fmt::format("{} damaged chunks; {}{}", damaged_count_,
+                                      mended_by(services_),
+                                      silent_count_ > 0 ? "; " + silent : ""));
     }
     if (silent_count_ > 0) return lines::error(silent);
-    return fmt::format("Done: {} copies re-read on {} workers, none damaged", refs_count_,
-                       config_.workers.size());
+    return fmt::format("Done: {} copies re-read on {} workers, none damaged", refs_count_, count);
   }
 
-  Services& services_;
-  Config config_;
   std::optional<std::chrono::milliseconds> unproven_for_;
-  Signal changed_;
-  std::string pending_;
-  std::size_t ended_count_ = 0;
   std::size_t silent_count_ = 0;
   std::uint64_t damaged_count_ = 0;
   std::uint64_t refs_count_ = 0;
-  TaskGroup tasks_;  // last: they use the others
 };
 
 }  // namespace
@@ -161,7 +119,7 @@ Awaitable<Result<void>> stream_verification(Services& services, Config config,
                                             std::optional<std::chrono::milliseconds> unproven_for,
                                             HttpResponder& responder) {
   co_await follow_moved_workers(services, config, LookUp::remembered, [](std::string) {});
-  Verification verification(services, std::move(config), unproven_for);
+  WholeVerification verification(services, std::move(config), unproven_for);
   co_return co_await verification.stream(responder);
 }
 

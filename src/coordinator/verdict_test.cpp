@@ -27,9 +27,28 @@ HeldRef copy_of(std::uint32_t shard) {
                   .target = manifest.shards[shard].list}};
 }
 
-Verdict verdict_of(std::vector<WorkerInventory> const& inventories, bool all_answer = true) {
+Circumstances circumstances(std::size_t workers_count = 3) {
+  Circumstances all{.workers = std::vector<RepairWorker>(workers_count),
+                    .hosts = {},
+                    .redundancy = 2,
+                    .repairs_by_itself = true,
+                    .repair_after = std::chrono::minutes(10)};
+  for (std::size_t index = 0; index < workers_count; ++index) {
+    all.workers[index].room_bytes = 1000;
+    all.hosts.push_back("pi-" + std::to_string(index + 1));
+  }
+  return all;
+}
+
+Judgement judged(std::vector<WorkerInventory> const& inventories, Circumstances const& around) {
   auto const manifest = two_shards();
-  return judge(count_copies(manifest, inventories), manifest, all_answer);
+  return judge(manifest, count_copies(manifest, inventories), inventories, around);
+}
+
+Verdict verdict_of(std::vector<WorkerInventory> const& inventories, bool all_answer = true) {
+  auto around = circumstances();
+  if (!all_answer) around.workers[2].state = WorkerState::away;
+  return judged(inventories, around).verdict;
 }
 
 TEST(Verdict, IsSafeWithEveryCopyOfEveryShard) {
@@ -41,8 +60,63 @@ TEST(Verdict, IsSafeWithEveryCopyOfEveryShard) {
   EXPECT_EQ(verdict_of(inventories), Verdict::safe);
 }
 
-TEST(Verdict, IsAtRiskWithOneCopyLess) {
-  EXPECT_EQ(verdict_of({{0, {copy_of(0), copy_of(1)}}, {1, {copy_of(0)}}}), Verdict::at_risk);
+TEST(Verdict, SaysThatASafeOneNeedsItsFileNoMore) {
+  std::vector<WorkerInventory> const inventories{{0, {copy_of(0), copy_of(1)}},
+                                                 {1, {copy_of(0), copy_of(1)}}};
+  EXPECT_EQ(judged(inventories, circumstances()).words,
+            "safe: 2 of 2 verified copies on pi-1, pi-2: you may delete the local file");
+}
+
+TEST(Verdict, IsHealingWhereTheMissingCopyIsBeingMade) {
+  std::vector<WorkerInventory> const inventories{
+      {0, {copy_of(0), copy_of(1)}}, {1, {copy_of(0)}}, {2, {}}};
+  auto const found = judged(inventories, circumstances());
+  EXPECT_EQ(found.verdict, Verdict::healing);
+  EXPECT_EQ(found.words, "healing: 1 of 2 copies; being made again on pi-2, pi-3");
+}
+
+TEST(Verdict, IsAtRiskWhereNobodyMakesTheMissingCopy) {
+  std::vector<WorkerInventory> const inventories{
+      {0, {copy_of(0), copy_of(1)}}, {1, {copy_of(0)}}, {2, {}}};
+  auto around = circumstances();
+  around.repairs_by_itself = false;
+  EXPECT_EQ(judged(inventories, around).words,
+            "at risk: 1 of 2 copies: grove repair makes them again");
+  around = circumstances();
+  for (auto& worker : around.workers) worker.room_bytes = 0;
+  EXPECT_EQ(
+      judged(inventories, around).words,
+      "at risk: 1 of 2 copies; no other worker can give or take a copy: bring one back, or add "
+      "one with room");
+}
+
+TEST(Verdict, SaysWhoIsAwayAndForHowLongThatIsWaitedFor) {
+  std::vector<WorkerInventory> const inventories{{0, {copy_of(0)}}, {1, {copy_of(0), copy_of(1)}}};
+  auto around = circumstances();
+  around.workers[2].state = WorkerState::away;
+  auto const found = judged(inventories, around);
+  EXPECT_EQ(found.verdict, Verdict::at_risk);
+  EXPECT_EQ(found.words,
+            "at risk: 1 of 2 copies; pi-3 does not answer: after 10 min the copies are made again "
+            "elsewhere");
+}
+
+TEST(Verdict, NamesTheLostShardsAndWhoHasDamage) {
+  auto damaged = copy_of(1);
+  damaged.is_sound = false;
+  std::vector<WorkerInventory> const inventories{{0, {copy_of(0)}}, {1, {copy_of(0), damaged}}};
+  EXPECT_EQ(judged(inventories, circumstances()).words,
+            "lost: shard 1 has no sound copy on any worker; damaged on pi-2");
+}
+
+TEST(Verdict, IsProvenWhenItsOldestCopyWas) {
+  auto read = copy_of(0);
+  read.verified_ms = 9000;
+  std::vector<WorkerInventory> inventories{{0, {read}}};
+  EXPECT_EQ(count_copies(two_shards(), inventories).proven_ms, 9000);
+  inventories.push_back({1, {copy_of(0)}});  // not read since it was stored
+  EXPECT_EQ(count_copies(two_shards(), inventories).proven_ms, 7);
+  EXPECT_EQ(count_copies(two_shards(), {}).proven_ms, std::nullopt);
 }
 
 TEST(Verdict, IsLostWhenAShardIsNowhereAndOutOfReachWhileSomebodyMayHaveIt) {

@@ -81,11 +81,11 @@ Awaitable<Result<WorkerHealth>> WorkerWatch::ask(DeviceConfig const& worker) {
     there.ip = moved->second.ip;
     there.port = moved->second.port;
     WorkerClient client(services_.http, address_of(there), no_job);
-    auto health = co_await client.health();
+    auto health = co_await client.health(services_.coordinator_id);
     if (health.has_value()) co_return health;
   }
   WorkerClient client(services_.http, address_of(worker), no_job);
-  co_return co_await client.health();
+  co_return co_await client.health(services_.coordinator_id);
 }
 
 void WorkerWatch::tell(Rank rank, Presences::State const& before, Presences::State const& now) {

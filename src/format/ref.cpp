@@ -79,6 +79,34 @@ Result<Generation> parse_generation(std::string_view text) {
   return Generation{value};
 }
 
+bool is_later(Pin const& pin, Pin const& other) {
+  if (pin.changed_ms != other.changed_ms) return pin.changed_ms > other.changed_ms;
+  return pin.is_pinned && !other.is_pinned;
+}
+
+std::string serialize(Pin const& pin) {
+  return fmt::format(R"({{"changed_ms":{},"identity":{},"pinned":{},"version":{}}})",
+                     pin.changed_ms, canonical_string(pin.key.identity()), pin.is_pinned ? 1 : 0,
+                     version);
+}
+
+Result<Pin> parse_pin(std::span<std::byte const> bytes) {
+  TRY(check_size(bytes, "pin"));
+  CanonicalReader reader(bytes, "pin");
+  TRY(reader.check_version(version));
+  TRY(reader.expect("{\"changed_ms\":"));
+  TRY(auto const changed_ms, reader.integer());
+  TRY(reader.expect(",\"identity\":"));
+  TRY(auto const identity, reader.string());
+  TRY(auto key, CheckpointKey::parse(identity));
+  TRY(reader.expect(",\"pinned\":"));
+  TRY(auto const pinned, reader.unsigned_integer());
+  if (pinned > 1) return fail(ErrorKind::invalid, "pin: pinned is {}, neither 0 nor 1", pinned);
+  TRY(reader.expect(fmt::format(",\"version\":{}}}", version)));
+  TRY(reader.end());
+  return Pin{.key = std::move(key), .is_pinned = pinned == 1, .changed_ms = changed_ms};
+}
+
 std::string serialize(Tombstone const& tombstone) {
   return fmt::format(R"({{"file_bytes":{},"identity":{},"mtime_ns":{},"up_to":{},"version":{}}})",
                      tombstone.file_bytes, canonical_string(tombstone.key.identity()),

@@ -53,6 +53,21 @@ struct Tombstone {
   friend bool operator==(Tombstone const&, Tombstone const&) = default;
 };
 
+// "Retention leaves this checkpoint alone", or no longer. Whoever has two of one identity goes by
+// the later one.
+struct Pin {
+  CheckpointKey key;
+  bool is_pinned = false;
+  std::int64_t changed_ms = 0;  // wall clock
+  friend bool operator==(Pin const&, Pin const&) = default;
+};
+
+// Which of two pins of one identity counts; at the same moment the one that pins.
+bool is_later(Pin const& pin, Pin const& other);
+
+std::string serialize(Pin const& pin);
+Result<Pin> parse_pin(std::span<std::byte const> bytes);
+
 std::string serialize(Tombstone const& tombstone);
 Result<Tombstone> parse_tombstone(std::span<std::byte const> bytes);
 

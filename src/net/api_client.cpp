@@ -37,7 +37,8 @@ ApiClient::ApiClient(asio::any_io_executor executor, Endpoint api)
     : http_(std::move(executor)), api_(std::move(api)) {}
 
 Awaitable<Result<void>> ApiClient::stream_lines(std::string target,
-                                                std::function<void(std::string_view)> on_line) {
+                                                std::function<void(std::string_view)> on_line,
+                                                http::verb method) {
   std::string pending;
   ReplySink const sink = [&](std::span<std::byte const> bytes) -> Awaitable<Result<void>> {
     pending.append(reinterpret_cast<char const*>(bytes.data()), bytes.size());
@@ -50,7 +51,7 @@ Awaitable<Result<void>> ApiClient::stream_lines(std::string target,
     co_return ok();
   };
   HttpCall call;
-  call.method = http::verb::post;
+  call.method = method;
   call.target = std::move(target);
   call.idle_timeout = stream_timeout;
   auto reply = co_await http_.call_streamed(api_, std::move(call), sink);

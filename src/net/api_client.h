@@ -20,10 +20,11 @@ class ApiClient {
  public:
   ApiClient(asio::any_io_executor executor, Endpoint api);
 
-  // POSTs and hands each line of the answer, without its newline, to `on_line` as it comes.
+  // Calls (POST) and hands each line of the answer, without its newline, to `on_line` as it comes.
   // Fails: unavailable (no API there; the message says how to start one), or what the API said.
   Awaitable<Result<void>> stream_lines(std::string target,
-                                       std::function<void(std::string_view)> on_line);
+                                       std::function<void(std::string_view)> on_line,
+                                       http::verb method = http::verb::post);
 
   // PUTs a JSON document, which must live until the call returns; gives back the answer.
   Awaitable<Result<std::string>> put(std::string target, std::string_view json);

@@ -35,11 +35,35 @@ bool serves(Manifest const& manifest, Ref const& ref) {
          ref.target == manifest.shards[ref.name.shard->value].list;
 }
 
+struct HeldManifest {
+  std::size_t holder = 0;
+  Digest target;
+  bool is_sound = false;
+};
+
+void add_manifests(GenerationView& view, std::vector<HeldManifest> const& held) {
+  auto const add = [&](HeldManifest const& manifest) {
+    if (std::ranges::find(view.manifests, manifest.target) == view.manifests.end()) {
+      view.manifests.push_back(manifest.target);
+    }
+  };
+  for (auto const& manifest : held) {
+    if (manifest.is_sound) add(manifest);
+  }
+  if (view.manifests.empty()) std::ranges::for_each(held, add);
+  for (auto const& manifest : held) {
+    bool const is_known =
+        std::ranges::find(view.manifests, manifest.target) != view.manifests.end();
+    if (is_known) view.manifest_holders.push_back(manifest.holder);
+  }
+}
+
 }  // namespace
 
 std::vector<GenerationView> generations_of(CheckpointKey const& key,
                                            std::span<WorkerInventory const> inventories) {
   std::map<Generation, GenerationView, std::greater<>> views;
+  std::map<Generation, std::vector<HeldManifest>> manifests;
   for (WorkerInventory const& inventory : inventories) {
     for (HeldRef const& held : inventory.refs) {
       Ref const& ref = held.ref;
@@ -53,15 +77,14 @@ std::vector<GenerationView> generations_of(CheckpointKey const& key,
         view.shard_holders.push_back(inventory.worker_index);
         continue;
       }
-      view.manifest_holders.push_back(inventory.worker_index);
-      if (std::ranges::find(view.manifests, ref.target) == view.manifests.end()) {
-        view.manifests.push_back(ref.target);
-      }
+      manifests[ref.generation].push_back(
+          {.holder = inventory.worker_index, .target = ref.target, .is_sound = held.is_sound});
     }
   }
   std::vector<GenerationView> newest_first;
   newest_first.reserve(views.size());
   for (auto& [generation, view] : views) {
+    add_manifests(view, manifests[generation]);
     newest_first.push_back(std::move(view));
   }
   return newest_first;

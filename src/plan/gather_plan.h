@@ -18,6 +18,7 @@ struct HeldRef {
   Ref ref;
   bool is_sound = true;  // every chunk it names is there, as far as the worker knows
   std::uint64_t missing_count = 0;
+  std::optional<std::int64_t> verified_ms{};  // wall clock: when all of it was last re-read
 };
 
 struct WorkerInventory {
@@ -29,7 +30,9 @@ struct WorkerInventory {
 // is among them; otherwise it is unfinished.
 struct GenerationView {
   Generation generation;
-  std::vector<Digest> manifests;              // distinct targets; more than one is a conflict
+  // Distinct targets; more than one is a conflict. Of those that nobody has sound only where there
+  // is no other: a bit of a ref may flip.
+  std::vector<Digest> manifests;
   std::vector<std::size_t> manifest_holders;  // worker indexes
   std::vector<Ref> shard_refs;                // parallel to shard_holders
   std::vector<std::size_t> shard_holders;

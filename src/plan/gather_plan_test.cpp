@@ -66,6 +66,18 @@ std::vector<std::size_t> holders_of(HeldRef const& held) {
 
 }  // namespace
 
+TEST(Generations, AManifestThatNobodyHasIsNoneBesideOneThatSomebodyHas) {
+  auto flipped = manifest_ref(7, "a digit of it has flipped");
+  flipped.is_sound = false;
+  std::vector<WorkerInventory> inventories{{0, {flipped}}, {1, {manifest_ref(7, "manifest")}}};
+  auto view = generations_of(a_key, inventories).front();
+  EXPECT_EQ(view.manifests, std::vector{sha256("manifest")});
+  EXPECT_EQ(view.manifest_holders, std::vector<std::size_t>{1});
+  inventories.pop_back();
+  view = generations_of(a_key, inventories).front();
+  EXPECT_EQ(view.manifests, std::vector{flipped.ref.target});
+}
+
 TEST(GatherPlan, FollowsTheRing) {
   expect_golden("gather_4_on_4.txt", plan_gather(a_manifest(4), stored(4, 4, 2), 4).text());
   expect_golden("gather_8_on_3.txt", plan_gather(a_manifest(8), stored(8, 3, 2), 3).text());

@@ -18,19 +18,21 @@ using Workers = std::set<std::size_t>;
 // Who has what of one generation.
 struct Holdings {
   std::vector<Workers> sound, damaged;  // by shard
-  Workers sound_manifest;
+  Workers sound_manifest, damaged_manifest;
 };
 
 Holdings holdings_of(Manifest const& manifest, std::span<WorkerInventory const> inventories) {
   Holdings found{.sound = std::vector<Workers>(manifest.shards.size()),
                  .damaged = std::vector<Workers>(manifest.shards.size()),
-                 .sound_manifest = {}};
+                 .sound_manifest = {},
+                 .damaged_manifest = {}};
   auto const key = CheckpointKey::parse(manifest.identity);
   for (auto const& inventory : inventories) {
     for (auto const& held : inventory.refs) {
       if (held.ref.key != key.value() || held.ref.generation != manifest.generation) continue;
       if (!held.ref.name.shard) {
-        if (held.is_sound) found.sound_manifest.insert(inventory.worker_index);
+        (held.is_sound ? found.sound_manifest : found.damaged_manifest)
+            .insert(inventory.worker_index);
         continue;
       }
       auto const shard = held.ref.name.shard->value;
@@ -55,7 +57,10 @@ class Planner {
         place_copies(static_cast<std::uint32_t>(manifest.shards.size()), workers.size(), per_shard);
     homes_.resize(manifest.shards.size());
     if (!ring) return;  // fewer workers than copies: the ring says nothing
-    for (auto const& copy : ring.value()) homes_[copy.shard.value].push_back(copy.worker_index);
+    for (auto const& copy : ring.value()) {
+      if (workers_[copy.worker_index].is_draining) continue;
+      homes_[copy.shard.value].push_back(copy.worker_index);
+    }
   }
 
   RepairPlan plan() {
@@ -72,7 +77,7 @@ class Planner {
       return;
     }
     auto const& homes = homes_[shard.value];
-    Workers will_have = sound;
+    Workers will_have = kept(sound);
     for (auto const home : homes) {
       bool const was_there = manifest_.generation.value <= workers_[home].away_since_ms;
       if (workers_[home].state == WorkerState::away && was_there) will_have.insert(home);
@@ -88,7 +93,7 @@ class Planner {
       auto const best = roomiest(shard, will_have);
       if (!best) {
         plan_.short_of.push_back(shard);
-        return;
+        break;
       }
       make(shard, *best, will_have);
     }
@@ -99,27 +104,37 @@ class Planner {
     bool const is_damaged = held_.damaged[shard.value].contains(to);
     if (will_have.contains(to) || !takes(shard, to)) return;
     auto const& sound = held_.sound[shard.value];
-    auto const reason = is_damaged                ? RepairReason::damaged
-                        : sound.size() >= wanted_ ? RepairReason::home
-                                                  : RepairReason::lost;
+    auto const reason = is_damaged                      ? RepairReason::damaged
+                        : kept(sound).size() >= wanted_ ? RepairReason::home
+                        : sound.size() >= wanted_       ? RepairReason::leaving
+                                                        : RepairReason::lost;
     plan_.copies.push_back(
         {.shard = shard, .to = to, .from = {sound.begin(), sound.end()}, .reason = reason});
     if (!is_damaged) workers_[to].room_bytes -= bytes_of(shard);
     will_have.insert(to);
   }
 
-  // Once every worker of the ring has its own, and there are as many of them as wanted.
+  // Once every worker of the ring has its own, and as many workers as wanted have one; what is to
+  // be emptied need not wait for the ring.
   void plan_drops(ShardIndex shard) {
     auto const& homes = homes_[shard.value];
     auto const& sound = held_.sound[shard.value];
-    bool const is_home =
-        std::ranges::all_of(homes, [&](auto home) { return sound.contains(home); });
-    if (!is_home || homes.size() < wanted_) return;
+    std::vector<std::size_t> keepers;
+    for (auto const home : homes) {
+      if (sound.contains(home)) keepers.push_back(home);
+    }
+    bool const is_home = keepers.size() == homes.size();
+    for (auto const other : kept(sound)) {
+      bool const is_keeper = std::ranges::find(keepers, other) != keepers.end();
+      if (keepers.size() < wanted_ && !is_keeper) keepers.push_back(other);
+    }
+    if (keepers.size() < wanted_) return;
     auto holders = sound;
     holders.insert(held_.damaged[shard.value].begin(), held_.damaged[shard.value].end());
     for (auto const holder : holders) {
-      if (std::ranges::find(homes, holder) != homes.end()) continue;
-      plan_.drops.push_back({.shard = shard, .from = holder, .witnesses = homes});
+      if (std::ranges::find(keepers, holder) != keepers.end()) continue;
+      if (!is_home && !workers_[holder].is_draining) continue;
+      plan_.drops.push_back({.shard = shard, .from = holder, .witnesses = keepers});
     }
   }
 
@@ -129,8 +144,32 @@ class Planner {
     for (auto const& copy : plan_.copies) holders.insert(copy.to);
     for (auto const& sound : held_.sound) holders.insert(sound.begin(), sound.end());
     for (auto const holder : holders) {
-      if (!held_.sound_manifest.contains(holder)) plan_.manifests.push_back(holder);
+      bool const has_one = held_.sound_manifest.contains(holder);
+      if (!has_one && !workers_[holder].is_draining) plan_.manifests.push_back(holder);
     }
+    for (auto const& damaged : held_.damaged) holders.insert(damaged.begin(), damaged.end());
+    plan_manifest_drops(holders);
+  }
+
+  // `holders` have something of a shard, or will: a manifest elsewhere leads to nothing.
+  void plan_manifest_drops(Workers const& holders) {
+    std::vector<std::size_t> keepers;
+    for (auto const holder : held_.sound_manifest) {
+      if (holders.contains(holder) && !workers_[holder].is_draining) keepers.push_back(holder);
+    }
+    if (keepers.size() < wanted_) return;
+    auto all = held_.sound_manifest;
+    all.insert(held_.damaged_manifest.begin(), held_.damaged_manifest.end());
+    for (auto const holder : all) {
+      if (holders.contains(holder)) continue;
+      plan_.manifest_drops.push_back({.from = holder, .witnesses = keepers});
+    }
+  }
+
+  // Without those that are to be emptied.
+  Workers kept(Workers workers) const {
+    std::erase_if(workers, [&](auto worker) { return workers_[worker].is_draining; });
+    return workers;
   }
 
   std::uint64_t bytes_of(ShardIndex shard) const {
@@ -139,7 +178,7 @@ class Planner {
   }
 
   bool takes(ShardIndex shard, std::size_t worker) const {
-    if (workers_[worker].state != WorkerState::there) return false;
+    if (workers_[worker].state != WorkerState::there || workers_[worker].is_draining) return false;
     return held_.damaged[shard.value].contains(worker) ||
            workers_[worker].room_bytes >= bytes_of(shard);
   }
@@ -170,6 +209,8 @@ std::string_view words_of(RepairReason reason) {
       return "damaged";
     case RepairReason::home:
       return "home";
+    case RepairReason::leaving:
+      return "leaving";
   }
   return "lost";
 }
@@ -194,6 +235,10 @@ std::string RepairPlan::text() const {
   }
   for (auto const& drop : drops) {
     fmt::format_to(out, "shard {} off worker {}, kept by {}\n", drop.shard.value, drop.from,
+                   fmt::join(drop.witnesses, ", "));
+  }
+  for (auto const& drop : manifest_drops) {
+    fmt::format_to(out, "manifest off worker {}, kept by {}\n", drop.from,
                    fmt::join(drop.witnesses, ", "));
   }
   for (auto const shard : short_of)

@@ -5,7 +5,8 @@
 // and lacks its copy gets it, whatever stand-ins hold. One that has been away for a short while is
 // taken to hold its copy still, if it was there when that was stored; one that is gone is not, and
 // others keep its copies meanwhile. What others keep is surplus once every worker of the ring has
-// its own copy again.
+// its own copy again. One that is to be emptied is on no ring: it gives, takes nothing, and what it
+// holds is surplus once enough others have it.
 #pragma once
 
 #include <cstddef>
@@ -30,12 +31,14 @@ struct RepairWorker {
   // Of one that is away: since when, in ms of the wall clock. What was stored later it cannot have.
   std::uint64_t away_since_ms = UINT64_MAX;
   std::uint64_t room_bytes = 0;  // that it takes now
+  bool is_draining = false;      // it is to be emptied
 };
 
 enum class RepairReason {
   lost,     // too few copies are left
   damaged,  // this worker has it, without some of its chunks
   home,     // the ring wants it here; others have it
+  leaving,  // one that has it is to be emptied
 };
 
 struct CopyToMake {
@@ -53,15 +56,24 @@ struct CopyToDrop {
   friend bool operator==(CopyToDrop const&, CopyToDrop const&) = default;
 };
 
+struct ManifestToDrop {
+  std::size_t from = 0;
+  std::vector<std::size_t> witnesses;
+  friend bool operator==(ManifestToDrop const&, ManifestToDrop const&) = default;
+};
+
 struct RepairPlan {
   std::vector<CopyToMake> copies;
   std::vector<std::size_t> manifests;         // workers that hold a copy, or will, without manifest
   std::vector<std::size_t> manifest_holders;  // sound ones that are there
   std::vector<CopyToDrop> drops;
+  std::vector<ManifestToDrop> manifest_drops;  // by workers that hold no shard any more
   std::vector<ShardIndex>
       short_of;  // fewer copies than wanted, and nobody to make one or from whom
 
-  bool is_empty() const { return copies.empty() && manifests.empty() && drops.empty(); }
+  bool is_empty() const {
+    return copies.empty() && manifests.empty() && drops.empty() && manifest_drops.empty();
+  }
   // One step a line; workers by the number in the config, from 0.
   std::string text() const;
 };

@@ -65,6 +65,11 @@ class RepairPlanTest : public testing::Test {
                   [&](HeldRef const& held) { return held.ref.name.shard == ShardIndex{shard}; });
   }
 
+  void drop_manifest(std::size_t worker) {
+    std::erase_if(inventories_[worker].refs,
+                  [](HeldRef const& held) { return !held.ref.name.shard; });
+  }
+
   std::string plan(std::uint32_t redundancy = 2) {
     auto workers = workers_;
     return plan_repair(manifest_, inventories_, workers, redundancy).text();
@@ -193,6 +198,62 @@ TEST_F(RepairPlanTest, TakesNoOtherContentForACopy) {
   EXPECT_EQ(plan(), "shard 0 to worker 1 from 0 (lost)\n");
 }
 
+TEST_F(RepairPlanTest, EmptiesAWorkerThatIsToGo) {
+  workers_[2].is_draining = true;
+  EXPECT_EQ(plan(),
+            "shard 1 to worker 0 from 1, 2 (leaving)\n"
+            "shard 2 to worker 1 from 2, 3 (leaving)\n");
+  hold(0, 1);
+  hold(1, 2);
+  EXPECT_EQ(plan(),
+            "shard 1 off worker 2, kept by 1, 0\n"
+            "shard 2 off worker 2, kept by 3, 1\n");
+  drop(2, 1);
+  drop(2, 2);
+  EXPECT_EQ(plan(), "manifest off worker 2, kept by 0, 1, 3\n");
+  drop_manifest(2);
+  EXPECT_EQ(plan(), "");
+}
+
+TEST_F(RepairPlanTest, AWorkerThatIsToGoTakesNothing) {
+  workers_[2].is_draining = true;
+  drop(2, 1);
+  drop(2, 2);
+  EXPECT_EQ(plan(),
+            "shard 1 to worker 0 from 1 (lost)\n"
+            "shard 2 to worker 1 from 3 (lost)\n"
+            "manifest off worker 2, kept by 0, 1, 3\n");
+}
+
+TEST_F(RepairPlanTest, KeepsWhatNobodyElseCanTakeFromAWorkerThatIsToGo) {
+  workers_[2].is_draining = true;
+  for (auto& worker : workers_) worker.room_bytes = 10;
+  EXPECT_EQ(plan(),
+            "shard 1 is short of copies\n"
+            "shard 2 is short of copies\n");
+}
+
+TEST_F(RepairPlanTest, EmptiesAWorkerThoughAHomeIsAway) {
+  workers_[2].is_draining = true;
+  lose(1, WorkerState::away);
+  hold(0, 1);
+  hold(3, 1);
+  EXPECT_EQ(plan(),
+            "shard 2 to worker 0 from 2, 3 (leaving)\n"
+            "shard 1 off worker 2, kept by 0, 3\n");
+}
+
+TEST_F(RepairPlanTest, DropsAManifestThatLeadsToNothing) {
+  drop(2, 1);
+  drop(2, 2);
+  hold(0, 1);
+  hold(1, 2);
+  lose(2, WorkerState::gone);
+  hold_manifest(2);
+  workers_[2].is_draining = true;
+  EXPECT_EQ(plan(), "manifest off worker 2, kept by 0, 1, 3\n");
+}
+
 class RepairPlanOfFiveTest : public RepairPlanTest {
  protected:
   RepairPlanOfFiveTest() : RepairPlanTest(4) {
@@ -234,6 +295,7 @@ TEST_F(RepairPlanTest, ConvergesFromAnyStateThatLacksNoShard) {
         for (auto const witness : dropped.witnesses) ASSERT_NE(witness, dropped.from);
         drop(dropped.from, dropped.shard.value);
       }
+      for (auto const& dropped : planned.manifest_drops) drop_manifest(dropped.from);
     }
     for (std::uint32_t shard = 0; shard < 4; ++shard) {
       auto const copies =

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -116,9 +117,16 @@ struct ChunkStore::State {
     return ok();
   }
 
+  // Best effort: without it the chunk is read again sooner than it need be.
+  void note_proven(Digest const& digest) const {
+    std::error_code ignored;
+    fs::last_write_time(path_of(digest), fs::file_time_type::clock::now(), ignored);
+  }
+
   DataFolder const& folder;
   std::uint64_t const reserved_bytes;
   std::atomic<std::uint64_t> removals_count{0};
+  std::atomic<std::uint64_t> damaged_count{0};
   std::atomic<std::uint64_t> disk_syncs_count{0};
 
   // One sync at a time: who finds nothing pending must still wait for the sync that took it.
@@ -204,10 +212,12 @@ Result<std::uint64_t> ChunkStore::verify(Digest const& digest) {
     Buffer scratch;
     auto const encoded = read_encoded(file);
     if (encoded && decode_chunk(encoded.value().span(), digest, scratch)) {
+      state_->note_proven(digest);
       return encoded.value().size();
     }
   }
   TRY(auto const encoded, read_again_or_quarantine(digest));
+  state_->note_proven(digest);
   return encoded.size();
 }
 
@@ -225,6 +235,7 @@ Result<Buffer> ChunkStore::read_again_or_quarantine(Digest const& digest) {
     state_->pending.erase(digest);
   }
   ++state_->removals_count;
+  ++state_->damaged_count;
   auto const moved = state_->folder.move_to_quarantine(state_->path_of(digest));
   return fail(ErrorKind::corrupt,
               "chunk {} in {}: it does not match its name and {}; take another copy",
@@ -296,6 +307,16 @@ Result<void> ChunkStore::remove(Digest const& digest) {
   TRY(remove_file(state_->path_of(digest)));
   ++state_->removals_count;
   return ok();
+}
+
+std::optional<std::int64_t> ChunkStore::proven_ns(Digest const& digest) const {
+  auto const stamp = stamp_of(state_->path_of(digest));
+  if (!stamp || stamp.value().size <= limits::chunk_header_bytes) return std::nullopt;
+  return stamp.value().mtime_ns;
+}
+
+std::uint64_t ChunkStore::damaged_count() const {
+  return state_->damaged_count;
 }
 
 std::uint64_t ChunkStore::removals_count() const {

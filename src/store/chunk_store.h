@@ -58,9 +58,13 @@ class ChunkStore {
   Result<Buffer> get(Digest const& digest);
   // The same, decoded. Holds it encoded beside it while it decodes. Fails as get() does.
   Result<RawChunk> get_raw(Digest const& digest);
-  // Reads it from the disk, not from the page cache, and proves its name. Returns the bytes read.
-  // Fails as get() does.
+  // Reads it from the disk, not from the page cache, and proves its name, which its mtime then
+  // tells. Returns the bytes read. Fails as get() does.
   Result<std::uint64_t> verify(Digest const& digest);
+
+  // When it was last proven, in ns of the wall clock: when it was put, or verify() read it. None:
+  // it is not here, durable.
+  std::optional<std::int64_t> proven_ns(Digest const& digest) const;
 
   // A file no longer than a chunk's header counts as absent.
   bool has(Digest const& digest) const;
@@ -81,6 +85,8 @@ class ChunkStore {
 
   // Removes a chunk (collection). Removing what is not there is fine.
   Result<void> remove(Digest const& digest);
+  // Chunks that were found damaged since this was opened.
+  std::uint64_t damaged_count() const;
   // Grows whenever a chunk went away, so that "none is missing" may be remembered until then.
   std::uint64_t removals_count() const;
 

@@ -24,7 +24,7 @@ void sort_without_repeats(std::vector<Digest>& digests) {
 }  // namespace
 
 Collector::Collector(DataFolder const& folder, ChunkStore& chunks, RefStore& refs, Leases& leases,
-                     std::chrono::seconds grace, Leases::Clock::time_point started)
+                     std::chrono::milliseconds grace, Leases::Clock::time_point started)
     : folder_(folder),
       chunks_(chunks),
       refs_(refs),

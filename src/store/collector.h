@@ -37,7 +37,8 @@ class Collector {
  public:
   // `started` is when this process began to keep leases.
   Collector(DataFolder const& folder, ChunkStore& chunks, RefStore& refs, Leases& leases,
-            std::chrono::seconds grace, Leases::Clock::time_point started = Leases::Clock::now());
+            std::chrono::milliseconds grace,
+            Leases::Clock::time_point started = Leases::Clock::now());
 
   // One whole mark and sweep. Idempotent; safe beside puts, stores and another sweep.
   // Also empties trash/ of what is older than the grace period.
@@ -68,7 +69,7 @@ class Collector {
   ChunkStore& chunks_;
   RefStore& refs_;
   Leases& leases_;
-  std::chrono::seconds grace_;
+  std::chrono::milliseconds grace_;
   Leases::Clock::time_point started_;
   std::mutex sweep_mutex_;  // one sweep at a time: another would remove lists this one reads
 };

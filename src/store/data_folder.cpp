@@ -17,8 +17,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t identity_file_bytes_max = 4096;
-constexpr std::array<char const*, 8> own_folders{"chunks",     "shardlists", "manifests", "refs",
-                                                 "tombstones", "quarantine", "trash",     "tmp"};
+constexpr std::array<char const*, 9> own_folders{"chunks",     "shardlists", "manifests",
+                                                 "refs",       "tombstones", "pins",
+                                                 "quarantine", "trash",      "tmp"};
 constexpr std::size_t id_digits = 32;
 // What base/file.h calls its temporary files.
 constexpr std::string_view pending_prefix = ".grove-";
@@ -174,6 +175,15 @@ Result<std::optional<FolderIdentity>> DataFolder::identity_of(fs::path const& ro
   TRY(auto const found, find_identity(root));
   if (!found) return std::optional<FolderIdentity>();
   return std::optional(FolderIdentity{.rank = found->rank, .id = found->id});
+}
+
+Result<void> DataFolder::check_mounted() const {
+  auto const found = find_identity(root_);
+  if (found && found.value() && found.value()->id == id_) return ok();
+  return fail(ErrorKind::unavailable,
+              "{}: what lies there is not the data of this worker any more: is its disk still "
+              "mounted? Mount it and start the worker again",
+              shown(root_));
 }
 
 Result<void> DataFolder::write(fs::path const& path, std::span<std::byte const> bytes) const {

@@ -2,7 +2,8 @@
 //
 //   identity.json  chunks/ab/<sha256>  shardlists/<sha256>  manifests/<sha256>
 //   refs/<sha256 of the identity>/<generation>/<shard>.json, …/manifest.json
-//   tombstones/<sha256 of the identity>.json  expected.json  quarantine/  trash/  tmp/  lock
+//   tombstones/<sha256 of the identity>.json  pins/<sha256 of the identity>.json  draining
+//   expected.json  quarantine/  trash/  tmp/  lock
 //
 // One process per folder. A folder of another rank or a newer format is refused; an empty one is
 // taken for a new disk only when told, since an unmounted disk must not look like a fresh one.
@@ -53,10 +54,16 @@ class DataFolder {
   std::filesystem::path manifests() const { return root_ / "manifests"; }
   std::filesystem::path refs() const { return root_ / "refs"; }
   std::filesystem::path tombstones() const { return root_ / "tombstones"; }
+  std::filesystem::path pins() const { return root_ / "pins"; }
+  std::filesystem::path draining() const { return root_ / "draining"; }  // there: to be emptied
   std::filesystem::path quarantine() const { return root_ / "quarantine"; }
   std::filesystem::path trash() const { return root_ / "trash"; }
   std::filesystem::path tmp() const { return root_ / "tmp"; }
   std::filesystem::path expected() const { return root_ / "expected.json"; }
+
+  // Whether what lies at root() is still what was opened: a disk that was taken away leaves an
+  // empty folder behind. Fails: unavailable, saying so.
+  Result<void> check_mounted() const;
 
   // Writes a file of this folder durably, by way of tmp/. An existing one is replaced.
   Result<void> write(std::filesystem::path const& path, std::span<std::byte const> bytes) const;

@@ -1,6 +1,7 @@
 // What RefStore::put_ref promises and refuses: the commit of a copy.
 #include <gtest/gtest.h>
 
+#include "store/ref_files.h"
 #include "store/ref_store.h"
 #include "store/test_store.h"
 
@@ -139,6 +140,63 @@ TEST(PutRef, RefusesWhatATombstoneCovers) {
 
   store.open();
   EXPECT_EQ(kind_of(store.refs().put_ref(shard_ref(list, 7, 1))), ErrorKind::conflict);
+}
+
+TEST(PutRef, ReplacesARefThatLeadsToNothing) {
+  TestStore store;
+  auto const ref = store.put_shard(identity, 7, 0, {"a"});
+  auto flipped = ref;
+  flipped.target = sha256("a digit of it has flipped");
+  auto const text = serialize(flipped);
+  ASSERT_TRUE(store.data().write(ref_path(store.data(), ref.key, ref.generation, ref.name),
+                                 std::as_bytes(std::span(text))));
+  store.open();
+  EXPECT_EQ(store.refs().all_refs(), std::vector{flipped});
+  EXPECT_TRUE(missing_of(store, ref).empty());
+  EXPECT_EQ(store.refs().all_refs(), std::vector{ref});
+}
+
+// Found by the simulator (tests/simulation): a witness that proved such a copy let the last durable
+// one be dropped.
+TEST(PutRef, PromisesNothingOfAChunkThatCameAgainUntilThatIsDurable) {
+  TestStore store;
+  auto const ref = store.put_shard(identity, 7, 0, {"a"});
+  auto const missing = [&] {
+    return store.refs().inventory({}, "", 1).value().entries.front().missing_count;
+  };
+  EXPECT_EQ(missing(), 0U);
+  flip_byte(store.chunk_path(sha256("a")), 32);
+  EXPECT_FALSE(store.chunks().verify(sha256("a")));
+  EXPECT_EQ(missing(), 1U);
+  store.put_chunk("a");
+  EXPECT_EQ(missing(), 1U);
+  ASSERT_TRUE(store.chunks().sync());
+  EXPECT_EQ(missing(), 0U);
+}
+
+TEST(Tombstone, TakesTheRefsThatItCoversWithIt) {
+  TestStore store;
+  auto const covered = store.put_shard(identity, 7, 0, {"a"});
+  auto const newer = store.put_shard(identity, 8, 0, {"a"});
+  auto const other = store.put_shard("run1/step_200/model.safetensors", 7, 0, {"a"});
+  auto const before = store.refs().inventory_digest();
+  Tombstone const tombstone{key_of(identity), Generation{7}, 100, 1};
+  EXPECT_EQ(store.refs().put_tombstone(tombstone).value(), 1U);
+  EXPECT_EQ(store.refs().all_refs(), (std::vector{newer, other}));
+  EXPECT_EQ(names_in(store.data().trash()).size(), 1U);
+  EXPECT_NE(store.refs().inventory_digest(), before);
+  EXPECT_EQ(store.refs().put_tombstone(tombstone).value(), 0U);
+}
+
+TEST(Tombstone, TakesThemAtTheNextStartWhereItWasCutOff) {
+  TestStore store;
+  auto const covered = store.put_shard(identity, 7, 0, {"a"});
+  auto const newer = store.put_shard(identity, 8, 0, {"a"});
+  auto const text = serialize(Tombstone{key_of(identity), Generation{7}, 100, 1});
+  ASSERT_TRUE(store.data().write(tombstone_path(store.data(), key_of(identity)),
+                                 std::as_bytes(std::span(text))));
+  store.open();
+  EXPECT_EQ(store.refs().all_refs(), std::vector{newer});
 }
 
 TEST(PutRef, FailsWithTheDiskAndWritesNothing) {

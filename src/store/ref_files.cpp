@@ -48,6 +48,21 @@ Result<std::optional<Value>> load(DataFolder const& folder, fs::path const& path
   return std::optional<Value>(std::move(value).value());
 }
 
+// All that lie in `place`, one file for each identity.
+template <typename Mark>
+Result<std::vector<Mark>> load_marks(DataFolder const& folder, fs::path const& place,
+                                     Result<Mark> (*parse)(std::span<std::byte const>),
+                                     fs::path (*path_of)(DataFolder const&, CheckpointKey const&)) {
+  std::vector<Mark> marks;
+  TRY(auto const names, list_folder(place));
+  for (auto const& name : names) {
+    TRY(auto mark, load<Mark>(folder, place / name, parse,
+                              [&](Mark const& it) { return path_of(folder, it.key); }));
+    if (mark) marks.push_back(std::move(*mark));
+  }
+  return marks;
+}
+
 // Removes `path` where nothing is in it; says whether it did.
 Result<bool> remove_if_empty(fs::path const& path) {
   TRY(auto const names, list_folder(path));
@@ -66,6 +81,10 @@ fs::path ref_path(DataFolder const& folder, CheckpointKey const& key, Generation
 
 fs::path tombstone_path(DataFolder const& folder, CheckpointKey const& key) {
   return folder.tombstones() / (key.digest().hex() + ".json");
+}
+
+fs::path pin_path(DataFolder const& folder, CheckpointKey const& key) {
+  return folder.pins() / (key.digest().hex() + ".json");
 }
 
 Result<std::vector<Ref>> load_refs(DataFolder const& folder) {
@@ -92,17 +111,11 @@ Result<std::vector<Ref>> load_refs(DataFolder const& folder) {
 }
 
 Result<std::vector<Tombstone>> load_tombstones(DataFolder const& folder) {
-  auto const path_of = [&](Tombstone const& tombstone) {
-    return tombstone_path(folder, tombstone.key);
-  };
-  std::vector<Tombstone> tombstones;
-  TRY(auto const names, list_folder(folder.tombstones()));
-  for (auto const& name : names) {
-    TRY(auto tombstone,
-        load<Tombstone>(folder, folder.tombstones() / name, parse_tombstone, path_of));
-    if (tombstone) tombstones.push_back(std::move(*tombstone));
-  }
-  return tombstones;
+  return load_marks<Tombstone>(folder, folder.tombstones(), parse_tombstone, tombstone_path);
+}
+
+Result<std::vector<Pin>> load_pins(DataFolder const& folder) {
+  return load_marks<Pin>(folder, folder.pins(), parse_pin, pin_path);
 }
 
 Result<void> trash_ref(DataFolder const& folder, CheckpointKey const& key, Generation generation,

@@ -1,6 +1,6 @@
-// Where refs and tombstones lie in a data folder, and how they are read at start.
+// Where refs, tombstones and pins lie in a data folder, and how they are read at start.
 //   refs/<sha256 of the identity>/<generation>/<name>.json  tombstones/<sha256 of the
-//   identity>.json
+//   identity>.json  pins/<sha256 of the identity>.json
 // A file that does not parse, or that lies where another belongs, goes to quarantine with a log
 // line: the copy it spoke of counts as lost, and the worker starts.
 // Threads: free functions; blocks on the disk.
@@ -20,10 +20,12 @@ namespace grove {
 std::filesystem::path ref_path(DataFolder const& folder, CheckpointKey const& key,
                                Generation generation, RefName const& name);
 std::filesystem::path tombstone_path(DataFolder const& folder, CheckpointKey const& key);
+std::filesystem::path pin_path(DataFolder const& folder, CheckpointKey const& key);
 
 // Fails: as base/file.h does for what cannot be read though it is not damaged.
 Result<std::vector<Ref>> load_refs(DataFolder const& folder);
 Result<std::vector<Tombstone>> load_tombstones(DataFolder const& folder);
+Result<std::vector<Pin>> load_pins(DataFolder const& folder);
 
 // Moves the file of a ref to trash/ and removes folders of refs/ that are empty then. Durable.
 // Removing what is not there is fine.

@@ -5,6 +5,12 @@
 
 namespace grove {
 
+void toggle(Digest& digest, Digest const& other) {
+  for (std::size_t index = 0; index < digest.bytes.size(); ++index) {
+    digest.bytes[index] ^= other.bytes[index];
+  }
+}
+
 Ref RefIndex::ref_at(Place const& place, Content const& content) {
   return Ref{place.key, place.generation, place.name, content.target};
 }
@@ -30,12 +36,12 @@ Result<RefIndex::Place> RefIndex::parse_cursor(std::string_view cursor) {
 void RefIndex::insert(Ref const& ref) {
   std::lock_guard const lock(mutex_);
   auto const [place, is_new] =
-      refs_.try_emplace(Place{ref.key, ref.generation, ref.name}, Content{ref.target, {}});
+      refs_.try_emplace(Place{ref.key, ref.generation, ref.name}, Content{ref.target});
   ++version_;
   if (!is_new && place->second.target == ref.target) return;
   if (!is_new) {
     toggle(ref_at(place->first, place->second));
-    place->second = Content{ref.target, std::nullopt};
+    place->second = Content{ref.target};
   }
   toggle(ref);
 }
@@ -49,11 +55,22 @@ void RefIndex::erase(CheckpointKey const& key, Generation generation, RefName co
   refs_.erase(found);
 }
 
+RefIndex::Content* RefIndex::find_content(Ref const& ref) {
+  auto const found = refs_.find(Place{ref.key, ref.generation, ref.name});
+  return found == refs_.end() || found->second.target != ref.target ? nullptr : &found->second;
+}
+
 void RefIndex::set_verified(Ref const& ref, std::optional<std::int64_t> verified_ms) {
   std::lock_guard const lock(mutex_);
-  auto const found = refs_.find(Place{ref.key, ref.generation, ref.name});
-  if (found == refs_.end() || found->second.target != ref.target) return;
-  found->second.verified_ms = verified_ms;
+  if (auto* content = find_content(ref)) content->verified_ms = verified_ms;
+}
+
+void RefIndex::set_reread(Ref const& ref, std::optional<std::int64_t> reread_ms) {
+  std::lock_guard const lock(mutex_);
+  auto* content = find_content(ref);
+  if (content == nullptr) return;
+  content->verified_ms = reread_ms;
+  content->reread_ms = reread_ms;
 }
 
 std::optional<Ref> RefIndex::find(CheckpointKey const& key, Generation generation,
@@ -72,12 +89,12 @@ std::vector<Ref> RefIndex::all() const {
   return refs;
 }
 
-std::vector<Ref> RefIndex::unverified(std::int64_t since_ms) const {
+std::vector<Ref> RefIndex::all_of(CheckpointKey const& key) const {
   std::lock_guard const lock(mutex_);
   std::vector<Ref> refs;
-  for (auto const& [place, content] : refs_) {
-    bool const is_proven = content.verified_ms && *content.verified_ms >= since_ms;
-    if (!is_proven) refs.push_back(ref_at(place, content));
+  auto entry = refs_.lower_bound(std::string_view(key.identity()));
+  for (; entry != refs_.end() && entry->first.key == key; ++entry) {
+    refs.push_back(ref_at(entry->first, entry->second));
   }
   return refs;
 }
@@ -104,7 +121,7 @@ Result<RefIndex::Page> RefIndex::page(RefSelection const& wanted, std::string_vi
       page.next = cursor_after(std::prev(next)->first);
       break;
     }
-    page.entries.push_back({ref_at(place, content), content.verified_ms});
+    page.entries.push_back({ref_at(place, content), content.verified_ms, content.reread_ms});
   }
   return page;
 }
@@ -115,10 +132,7 @@ Digest RefIndex::digest() const {
 }
 
 void RefIndex::toggle(Ref const& ref) {
-  auto const own = sha256(serialize(ref));
-  for (std::size_t index = 0; index < own.bytes.size(); ++index) {
-    digest_.bytes[index] ^= own.bytes[index];
-  }
+  grove::toggle(digest_, sha256(serialize(ref)));
 }
 
 std::uint64_t RefIndex::version() const {

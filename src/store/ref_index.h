@@ -29,11 +29,16 @@ struct RefSelection {
   std::optional<RefName> name{};        // of this shard, or of manifests
 };
 
+// Puts `other` into `digest`, or takes it out: a set of things whose digests are combined so has
+// one of its own, and no change to it looks at the others.
+void toggle(Digest& digest, Digest const& other);
+
 class RefIndex {
  public:
   struct Entry {
     Ref ref;
     std::optional<std::int64_t> verified_ms;
+    std::optional<std::int64_t> reread_ms;
   };
   struct Page {
     std::vector<Entry> entries;
@@ -42,14 +47,15 @@ class RefIndex {
 
   void insert(Ref const& ref);
   void erase(CheckpointKey const& key, Generation generation, RefName const& name);
-  // Of the ref as it stands here; a ref with another target is left alone.
+  // When all that the ref names was last known to be good, and when it was last read, in ms of the
+  // wall clock. Of the ref as it stands here; a ref with another target is left alone.
   void set_verified(Ref const& ref, std::optional<std::int64_t> verified_ms);
+  void set_reread(Ref const& ref, std::optional<std::int64_t> reread_ms);  // and verified
 
   std::optional<Ref> find(CheckpointKey const& key, Generation generation,
                           RefName const& name) const;
   std::vector<Ref> all() const;
-  // Those not marked verified at or after `since_ms`.
-  std::vector<Ref> unverified(std::int64_t since_ms) const;
+  std::vector<Ref> all_of(CheckpointKey const& key) const;
   // At most `count_max` entries (at least one) after the cursor `after`, empty for the start.
   // Fails: invalid (a cursor that no page has given).
   Result<Page> page(RefSelection const& wanted, std::string_view after,
@@ -73,9 +79,12 @@ class RefIndex {
   };
   struct Content {
     Digest target;
-    std::optional<std::int64_t> verified_ms;
+    std::optional<std::int64_t> verified_ms{};
+    std::optional<std::int64_t> reread_ms{};
   };
 
+  // Under the mutex; nullptr where the ref does not stand here.
+  Content* find_content(Ref const& ref);
   // Puts the ref into the digest, or takes it out.
   void toggle(Ref const& ref);
   static Ref ref_at(Place const& place, Content const& content);
@@ -85,7 +94,7 @@ class RefIndex {
   mutable std::mutex mutex_;
   std::map<Place, Content, std::less<>> refs_;
   std::uint64_t version_ = 0;
-  Digest digest_;  // of each ref's own, all combined by exclusive or: no change looks at the others
+  Digest digest_;  // of each ref's own
 };
 
 }  // namespace grove

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -39,6 +40,12 @@ std::vector<Digest> digests_of(std::vector<ChunkRef> const& chunks) {
   std::vector<Digest> digests;
   digests.reserve(chunks.size());
   for (auto const& chunk : chunks) digests.push_back(chunk.digest);
+  return digests;
+}
+
+std::set<Digest> digests_without_repeats(std::vector<ChunkRef> const& chunks) {
+  std::set<Digest> digests;
+  for (auto const& chunk : chunks) digests.insert(chunk.digest);
   return digests;
 }
 
@@ -114,7 +121,11 @@ struct RefStore::State {
     if (!reached) return Counted{.missing_count = 1};
     Counted fresh{.removals_count = removals_count};
     for (auto const& chunk : reached.value().chunks) fresh.bytes += chunk.raw_bytes;
-    fresh.missing_count = chunks.missing(digests_of(reached.value().chunks)).size();
+    // Durable ones alone: of a chunk that was damaged and came again the ref has promised more than
+    // the page cache.
+    fresh.missing_count = static_cast<std::uint64_t>(
+        std::ranges::count_if(digests_without_repeats(reached.value().chunks),
+                              [&](Digest const& digest) { return !chunks.proven_ns(digest); }));
     if (fresh.missing_count == 0) {
       std::lock_guard const lock(mutex);
       counted.insert_or_assign(ref.target, fresh);
@@ -123,8 +134,14 @@ struct RefStore::State {
   }
 
   // Refuses a ref that may not stand beside what is here. Under the collector's lock.
-  Result<void> check_conflicts(Ref const& ref) const {
-    auto const standing = index.find(ref.key, ref.generation, ref.name);
+  Result<void> check_conflicts(Ref const& ref) {
+    auto standing = index.find(ref.key, ref.generation, ref.name);
+    if (standing && standing->target != ref.target && !reach(*standing)) {
+      // It leads to nothing, as after a bit of it has flipped: it promises nothing that could be
+      // kept.
+      TRY(forget(ref.key, ref.generation, ref.name));
+      standing.reset();
+    }
     if (standing && standing->target != ref.target) {
       return fail(ErrorKind::conflict,
                   "cannot keep {}: it is {} already, not {}; store it again as a new generation",
@@ -152,6 +169,26 @@ struct RefStore::State {
     return ok();
   }
 
+  // Under the collector's lock.
+  Result<std::uint64_t> forget_covered(Tombstone const& tombstone) {
+    std::uint64_t count = 0;
+    for (auto const& ref : index.all_of(tombstone.key)) {
+      if (ref.generation > tombstone.up_to) continue;
+      TRY(forget(ref.key, ref.generation, ref.name));
+      ++count;
+    }
+    return count;
+  }
+
+  // Under the mutex.
+  void note(Tombstone const& tombstone) {
+    auto const standing = tombstones.find(tombstone.key);
+    if (standing != tombstones.end())
+      toggle(tombstones_digest, sha256(serialize(standing->second)));
+    toggle(tombstones_digest, sha256(serialize(tombstone)));
+    tombstones.insert_or_assign(tombstone.key, tombstone);
+  }
+
   DataFolder const& folder;
   ChunkStore& chunks;
   ObjectStore lists;
@@ -162,6 +199,7 @@ struct RefStore::State {
 
   mutable std::mutex mutex;
   std::map<CheckpointKey, Tombstone> tombstones;
+  Digest tombstones_digest{};                   // of each one's own, all combined by exclusive or
   std::unordered_map<Digest, Counted> counted;  // by a ref's target
 };
 
@@ -174,7 +212,10 @@ Result<std::unique_ptr<RefStore>> RefStore::open(DataFolder const& folder, Chunk
   TRY(auto const refs, load_refs(folder));
   for (auto const& ref : refs) state->index.insert(ref);
   TRY(auto const tombstones, load_tombstones(folder));
-  for (auto const& tombstone : tombstones) state->tombstones.emplace(tombstone.key, tombstone);
+  for (auto const& tombstone : tombstones) {
+    state->note(tombstone);
+    TRY(state->forget_covered(tombstone));
+  }
   return std::unique_ptr<RefStore>(new RefStore(std::move(state)));
 }
 
@@ -245,13 +286,21 @@ Result<RefStore::Page> RefStore::inventory(RefSelection const& wanted, std::stri
     page.entries.push_back({.ref = std::move(entry.ref),
                             .missing_count = counted.missing_count,
                             .bytes = counted.bytes,
-                            .verified_ms = entry.verified_ms});
+                            .verified_ms = entry.verified_ms,
+                            .reread_ms = entry.reread_ms});
   }
   return page;
 }
 
 Digest RefStore::inventory_digest() const {
-  return state_->index.digest();
+  auto digest = state_->index.digest();
+  // So that damage is looked after at once.
+  if (auto const count = state_->chunks.damaged_count(); count > 0) {
+    toggle(digest, sha256(fmt::format("{} damaged chunks", count)));
+  }
+  std::lock_guard const lock(state_->mutex);
+  toggle(digest, state_->tombstones_digest);
+  return digest;
 }
 
 std::optional<Ref> RefStore::find(CheckpointKey const& key, Generation generation,
@@ -263,17 +312,17 @@ std::vector<Ref> RefStore::all_refs() const {
   return state_->index.all();
 }
 
-std::vector<Ref> RefStore::unverified_refs(std::int64_t since_ms) const {
-  return state_->index.unverified(since_ms);
-}
-
 std::uint64_t RefStore::refs_version() const {
   return state_->index.version();
 }
 
 void RefStore::mark_verified(Ref const& ref, std::optional<std::int64_t> verified_ms) {
   state_->index.set_verified(ref, verified_ms);
-  if (verified_ms) return;
+}
+
+void RefStore::mark_reread(Ref const& ref, std::optional<std::int64_t> reread_ms) {
+  state_->index.set_reread(ref, reread_ms);
+  if (reread_ms) return;
   // A chunk may have vanished without anybody removing it here.
   std::lock_guard const lock(state_->mutex);
   state_->counted.erase(ref.target);
@@ -325,22 +374,24 @@ Result<bool> RefStore::remove_list(Digest const& digest) {
   return state_->lists.remove(digest);
 }
 
-Result<void> RefStore::put_tombstone(Tombstone const& tombstone) {
+Result<std::uint64_t> RefStore::put_tombstone(Tombstone const& tombstone) {
   // Under the collector's lock, so that no put_ref passes its check meanwhile.
   std::lock_guard const collector_lock(state_->collector_mutex);
   {
     std::lock_guard const lock(state_->mutex);
     auto const standing = state_->tombstones.find(tombstone.key);
     if (standing != state_->tombstones.end() && standing->second.up_to > tombstone.up_to) {
-      return ok();
+      return 0;
     }
   }
   auto const text = serialize(tombstone);
   TRY(state_->folder.write(tombstone_path(state_->folder, tombstone.key),
                            std::as_bytes(std::span(text))));
-  std::lock_guard const lock(state_->mutex);
-  state_->tombstones.insert_or_assign(tombstone.key, tombstone);
-  return ok();
+  {
+    std::lock_guard const lock(state_->mutex);
+    state_->note(tombstone);
+  }
+  return state_->forget_covered(tombstone);
 }
 
 std::vector<Tombstone> RefStore::tombstones() const {

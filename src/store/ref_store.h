@@ -28,10 +28,13 @@ namespace grove {
 
 struct InventoryEntry {
   Ref ref;
-  // Chunks it names that are not here; 1 where its list or manifest itself cannot be read.
+  // Chunks it names that are not here, durable; 1 where its list or manifest itself cannot be read.
   std::uint64_t missing_count = 0;
   std::uint64_t bytes = 0;  // raw bytes of its list (a manifest ref: of the header list)
-  std::optional<std::int64_t> verified_ms;  // wall clock of the last scrub that read all of it
+  // When all of it was last known to be good, in ms of the wall clock: put, or re-read. None: not
+  // known yet, or not so.
+  std::optional<std::int64_t> verified_ms{};
+  std::optional<std::int64_t> reread_ms{};  // when this process last read all of it
 };
 
 // What one ref leads to on this worker: its list (a manifest ref: the header's) and that one's
@@ -68,7 +71,8 @@ class RefStore {
   // The commit of one copy (or, for the manifest, of a generation). Syncs the chunk store, then
   // checks under the collector's lock that the list (or manifest and header list) and every chunk
   // they name are here, then writes the ref durably. The same ref again is fine.
-  // Fails: conflict (another target under the same name, or a tombstone covers the generation),
+  // Fails: conflict (another target under the same name that is here, or a tombstone covers the
+  // generation),
   // not_found (the list or manifest it names is not here), invalid (a manifest of another
   // identity or generation), exhausted.
   Result<PutRefOutcome> put_ref(Ref const& ref);
@@ -84,19 +88,19 @@ class RefStore {
   };
   Result<Page> inventory(RefSelection const& wanted, std::string const& after,
                          std::size_t count_max) const;
-  // Changes whenever a ref is put or removed: lets a coordinator skip reading an inventory again.
+  // Changes whenever a ref or a tombstone is put, a ref removed or damage found: lets a coordinator
+  // skip reading an inventory again.
   Digest inventory_digest() const;
   std::optional<Ref> find(CheckpointKey const& key, Generation generation,
                           RefName const& name) const;
   // All refs, for the collector.
   std::vector<Ref> all_refs() const;
-  // Those that were not verified at or after `since_ms` (wall clock), for the scrubber.
-  std::vector<Ref> unverified_refs(std::int64_t since_ms) const;
   // Grows with every ref put or removed, so that who has seen all of them need not look again.
   std::uint64_t refs_version() const;
 
-  // Records that all chunks of the ref were re-read and match, or (none) that some do not. Kept in
-  // memory: after a restart nothing counts as verified.
+  // Records that all chunks of the ref were re-read and match, or (none) that some do not.
+  void mark_reread(Ref const& ref, std::optional<std::int64_t> reread_ms);
+  // Records when they were last known to, as their files tell.
   void mark_verified(Ref const& ref, std::optional<std::int64_t> verified_ms);
 
   // For the collector. Forgets the refs of generations without a manifest here, all of them written
@@ -114,8 +118,9 @@ class RefStore {
   Result<bool> remove_list(Digest const& digest);
 
   // "Forgotten up to this generation": a later one for the same identity replaces it, an earlier
-  // one changes nothing. Refs that are here stay until they are removed.
-  Result<void> put_tombstone(Tombstone const& tombstone);
+  // one changes nothing. Durable when it returns; then the refs that it covers are moved to trash/,
+  // at the next start where this one is cut off. Returns how many.
+  Result<std::uint64_t> put_tombstone(Tombstone const& tombstone);
   std::vector<Tombstone> tombstones() const;
   // What file_sync says should exist: kept as it came (checked JSON), durable. Fails: invalid.
   Result<void> put_expected(std::span<std::byte const> json);

@@ -63,8 +63,10 @@ TEST(RefStore, CountsWhatIsMissingAndSeesItComeBack) {
   ASSERT_TRUE(store.chunks().remove(sha256("a")));
   EXPECT_EQ(inventory(store)[0].missing_count, 2U);
   store.put_chunk("bb");
+  ASSERT_TRUE(store.chunks().sync());
   EXPECT_EQ(inventory(store)[0].missing_count, 1U);
   store.put_chunk("a");
+  ASSERT_TRUE(store.chunks().sync());
   EXPECT_EQ(inventory(store)[0].missing_count, 0U);
 }
 

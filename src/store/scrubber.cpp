@@ -1,6 +1,7 @@
 #include "store/scrubber.h"
 
-#include <unordered_map>
+#include <algorithm>
+#include <utility>
 
 #include "base/wall_clock.h"
 
@@ -8,74 +9,111 @@ namespace grove {
 
 namespace {
 
+constexpr std::int64_t ns_per_ms = 1'000'000;
+
 class Scrub {
  public:
-  Scrub(ChunkStore& chunks, RefStore& refs, ScrubGate const& keep_going)
-      : chunks_(chunks), refs_(refs), keep_going_(keep_going) {}
+  // What was proven since then, and not in the time to come (a clock that was wrong), is left
+  // alone.
+  Scrub(ChunkStore& chunks, RefStore& refs, std::int64_t since_ns, ScrubGate const& keep_going)
+      : chunks_(chunks), refs_(refs), since_ns_(since_ns), keep_going_(keep_going) {}
 
-  Result<ScrubReport> run(std::vector<Ref> const& refs) {
-    for (auto const& ref : refs) {
+  Result<ScrubReport> run() {
+    TRY(auto due, find_due());
+    std::ranges::stable_sort(due, {}, &Due::proven_ns);
+    for (auto const& [ref, proven_ns] : due) {
       TRY(auto const outcome, verify(ref));
-      if (outcome == Outcome::stopped) {
+      if (!outcome) {
         report_.is_whole = false;
         break;
-      }
-      if (outcome == Outcome::good) {
-        refs_.mark_verified(ref, wall_clock_ms());
-        ++report_.refs_verified;
-      } else {
-        refs_.mark_verified(ref, std::nullopt);
       }
     }
     return std::move(report_);
   }
 
- private:
-  enum class Outcome { good, damaged, stopped };
-
-  Result<Outcome> verify(Ref const& ref) {
+  Result<std::optional<bool>> verify(Ref const& ref) {
     auto const reached = refs_.reach(ref);
-    if (!reached) return damaged_unless_unreadable(reached.error());
+    if (!reached) {
+      TRY(check_damage(reached.error()));
+      refs_.mark_reread(ref, std::nullopt);
+      return std::optional(false);
+    }
     bool is_good = true;
     for (auto const& chunk : reached.value().chunks) {
-      if (!keep_going_(report_)) return Outcome::stopped;
+      if (is_fresh(chunk.digest)) continue;
+      if (!keep_going_(report_)) return std::optional<bool>();
       TRY(auto const is_chunk_good, verify(chunk.digest));
       is_good = is_good && is_chunk_good;
     }
-    return is_good ? Outcome::good : Outcome::damaged;
+    refs_.mark_reread(ref, is_good ? std::optional(wall_clock_ms()) : std::nullopt);
+    if (is_good) ++report_.refs_verified;
+    return std::optional(is_good);
   }
 
-  // Generations share chunks: each is read once.
+ private:
+  struct Due {
+    Ref ref;
+    std::int64_t proven_ns = 0;  // its oldest chunk
+  };
+
+  Result<std::vector<Due>> find_due() {
+    std::vector<Due> due;
+    for (auto const& ref : refs_.all_refs()) {
+      auto const reached = refs_.reach(ref);
+      if (!reached) {
+        TRY(check_damage(reached.error()));
+        due.push_back({ref, 0});
+        continue;
+      }
+      bool is_due = false;
+      bool is_here = true;
+      auto oldest_ns = wall_clock_ns();
+      for (auto const& chunk : reached.value().chunks) {
+        auto const proven_ns = chunks_.proven_ns(chunk.digest);
+        is_here = is_here && proven_ns;
+        is_due = is_due || !is_fresh(chunk.digest);
+        if (proven_ns) oldest_ns = std::min(oldest_ns, *proven_ns);
+      }
+      auto const oldest_ms = oldest_ns / ns_per_ms;
+      refs_.mark_verified(ref, is_here ? std::optional(oldest_ms) : std::nullopt);
+      report_.oldest_ms = std::min(report_.oldest_ms.value_or(oldest_ms), oldest_ms);
+      if (is_due) due.push_back({ref, oldest_ns});
+    }
+    return due;
+  }
+
+  bool is_fresh(Digest const& digest) const {
+    auto const proven_ns = chunks_.proven_ns(digest);
+    return proven_ns && *proven_ns >= since_ns_ && *proven_ns <= wall_clock_ns();
+  }
+
   Result<bool> verify(Digest const& digest) {
-    if (auto const known = seen_.find(digest); known != seen_.end()) return known->second;
     auto const bytes = chunks_.verify(digest);
     if (bytes) {
       ++report_.chunks_read;
       report_.bytes_read += bytes.value();
-    } else {
-      if (bytes.error().kind == ErrorKind::corrupt) {
-        ++report_.chunks_read;
-        report_.damaged.push_back(digest);
-      }
-      TRY(damaged_unless_unreadable(bytes.error()));
+      return true;
     }
-    seen_.emplace(digest, bytes.has_value());
-    return bytes.has_value();
+    if (bytes.error().kind == ErrorKind::corrupt) {
+      ++report_.chunks_read;
+      report_.damaged.push_back(digest);
+    }
+    TRY(check_damage(bytes.error()));
+    return false;
   }
 
   // A full table of open files says nothing about a chunk.
-  static Result<Outcome> damaged_unless_unreadable(Error const& error) {
-    if (error.kind == ErrorKind::corrupt || error.kind == ErrorKind::not_found ||
-        error.kind == ErrorKind::invalid) {
-      return Outcome::damaged;
-    }
+  static Result<void> check_damage(Error const& error) {
+    bool const is_damage = error.kind == ErrorKind::corrupt || error.kind == ErrorKind::not_found ||
+                           error.kind == ErrorKind::invalid;
+    if (is_damage) return ok();
     return error;
   }
 
   ChunkStore& chunks_;
   RefStore& refs_;
+  std::int64_t since_ns_;
   ScrubGate const& keep_going_;
-  std::unordered_map<Digest, bool> seen_;
   ScrubReport report_;
 };
 
@@ -83,9 +121,15 @@ class Scrub {
 
 Result<ScrubReport> scrub(ChunkStore& chunks, RefStore& refs, ScrubScope scope,
                           ScrubGate const& keep_going) {
-  return Scrub(chunks, refs, keep_going)
-      .run(scope.unverified_since_ms ? refs.unverified_refs(*scope.unverified_since_ms)
-                                     : refs.all_refs());
+  // All: what this pass has read itself it reads once.
+  auto const since_ns =
+      scope.unverified_since_ms ? *scope.unverified_since_ms * ns_per_ms : wall_clock_ns();
+  return Scrub(chunks, refs, since_ns, keep_going).run();
+}
+
+Result<std::optional<bool>> reread(ChunkStore& chunks, RefStore& refs, Ref const& ref,
+                                   ScrubGate const& keep_going) {
+  return Scrub(chunks, refs, wall_clock_ns(), keep_going).verify(ref);
 }
 
 }  // namespace grove

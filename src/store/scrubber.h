@@ -1,8 +1,10 @@
 // Re-reads what one worker holds and compares it with its names. Disks lose bytes silently
 // (Bairavasundaram et al., FAST 2008: latent checksum mismatches on 0.86 % of SATA disks in 17
 // months), so two copies are two copies only while somebody reads them. Damage goes to quarantine/
-// and counts as absent. Not here: mending (a later repair), pacing (worker/scrub_pace.h). Threads:
-// any; blocks on the disk.
+// and counts as absent. When a chunk was last proven its file's mtime tells, so that what is due is
+// known after a restart too, and what generations share is read once.
+// Not here: mending (coordinator/repair.h), when and how fast (worker/scrub_schedule.h,
+// worker/scrub_pace.h). Threads: any; blocks on the disk.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +25,12 @@ struct ScrubReport {
   std::vector<Digest> damaged;  // chunks that no longer matched their name
   std::uint64_t refs_verified = 0;
   bool is_whole = true;  // it came to its end
+  // When the chunk that was proven last the longest ago was, of all that refs name and that are
+  // here; ms of the wall clock.
+  std::optional<std::int64_t> oldest_ms;
 };
 
-// Which refs: all, or those that were not verified at or after a moment (wall clock).
+// Which chunks: all, or those that were not proven at or after a moment (wall clock).
 struct ScrubScope {
   std::optional<std::int64_t> unverified_since_ms;
 };
@@ -33,11 +38,17 @@ struct ScrubScope {
 // take its time: that is the scrub's pace.
 using ScrubGate = std::function<bool(ScrubReport const&)>;
 
-// Reads every chunk that some ref of `scope` names, dropping it from the page cache first, decodes
-// it and proves its SHA-256; a ref all of whose chunks are good is marked verified as soon as they
-// are. A chunk that was absent before is no find of this pass: the inventory tells it. Fails: as
-// base/file.h does for a disk that cannot be read for another reason than damage.
+// Reads every chunk of `scope` that some ref names, dropping it from the page cache first, decodes
+// it and proves its SHA-256: those of the ref first whose oldest chunk is the oldest. A ref all of
+// whose chunks are good is marked verified as soon as they are. A chunk that was absent before is
+// no find of this pass: the inventory tells it. Fails: as base/file.h does for a disk that cannot
+// be read for another reason than damage.
 Result<ScrubReport> scrub(ChunkStore& chunks, RefStore& refs, ScrubScope scope,
                           ScrubGate const& keep_going);
+
+// The same of one ref, whatever was proven when. None: `keep_going` ended it; else whether all of
+// its chunks are good.
+Result<std::optional<bool>> reread(ChunkStore& chunks, RefStore& refs, Ref const& ref,
+                                   ScrubGate const& keep_going);
 
 }  // namespace grove

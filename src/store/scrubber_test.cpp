@@ -1,7 +1,11 @@
 #include "store/scrubber.h"
 
+#include <chrono>
+#include <filesystem>
+
 #include <gtest/gtest.h>
 
+#include "base/wall_clock.h"
 #include "store/test_store.h"
 
 namespace grove {
@@ -20,6 +24,13 @@ InventoryEntry entry_of(TestStore& store, Ref const& ref) {
   }
   ADD_FAILURE() << "no such ref";
   return {ref, 0, 0, std::nullopt};
+}
+
+// As if it had last been put or read then.
+void prove_at(TestStore& store, std::string_view text, std::int64_t ms) {
+  namespace fs = std::filesystem;
+  auto const time = std::chrono::sys_time<std::chrono::milliseconds>(std::chrono::milliseconds(ms));
+  fs::last_write_time(store.chunk_path(sha256(text)), std::chrono::file_clock::from_sys(time));
 }
 
 TEST(Scrub, ReadsEachChunkOnceAndMarksTheRefsVerified) {
@@ -87,24 +98,52 @@ TEST(Scrub, EndsEarlyWhenToldAndKeepsWhatItHasProven) {
   auto const report = scrub(store.chunks(), store.refs(), {}, three_chunks).value();
   EXPECT_EQ(report.chunks_read, 3U);
   EXPECT_EQ(report.refs_verified, 1U);
-  EXPECT_TRUE(entry_of(store, first).verified_ms);
-  EXPECT_FALSE(entry_of(store, second).verified_ms);
+  EXPECT_TRUE(entry_of(store, first).reread_ms);
+  EXPECT_FALSE(entry_of(store, second).reread_ms);
 }
 
 TEST(Scrub, OfWhatWasNotVerifiedSinceLeavesTheRestAlone) {
   TestStore store;
   auto const proven = store.put_shard(identity, 7, 0, {"a", "b"});
   auto const stale = store.put_shard(identity, 7, 1, {"c"});
-  auto const never = store.put_shard(identity, 7, 2, {"d"});
-  store.refs().mark_verified(proven, 1000);
-  store.refs().mark_verified(stale, 999);
+  auto const oldest = store.put_shard(identity, 7, 2, {"d"});
+  for (auto const* text : {"a", "b"}) prove_at(store, text, 1000);
+  prove_at(store, "c", 999);
+  prove_at(store, "d", 500);
   ScrubScope const scope{.unverified_since_ms = 1000};
   auto const report = scrub(store.chunks(), store.refs(), scope, go_on).value();
   EXPECT_EQ(report.chunks_read, 2U);
   EXPECT_EQ(report.refs_verified, 2U);
+  EXPECT_EQ(report.oldest_ms, 500);
   EXPECT_EQ(entry_of(store, proven).verified_ms, 1000);
+  EXPECT_EQ(entry_of(store, proven).reread_ms, std::nullopt);
   EXPECT_GT(entry_of(store, stale).verified_ms, 1000);
-  EXPECT_TRUE(entry_of(store, never).verified_ms);
+  EXPECT_TRUE(entry_of(store, oldest).reread_ms);
+  // What was read is known to have been after a restart, too.
+  store.open();
+  EXPECT_EQ(scrub(store.chunks(), store.refs(), scope, go_on).value().chunks_read, 0U);
+  EXPECT_GT(entry_of(store, oldest).verified_ms, 1000);
+}
+
+TEST(Scrub, ReadsTheOldestFirst) {
+  TestStore store;
+  store.put_shard(identity, 7, 0, {"a"});
+  store.put_shard(identity, 7, 1, {"b"});
+  prove_at(store, "a", 2000);
+  prove_at(store, "b", 1000);
+  auto const one_chunk = [](ScrubReport const& so_far) { return so_far.chunks_read < 1; };
+  ASSERT_TRUE(scrub(store.chunks(), store.refs(), {}, one_chunk));
+  EXPECT_EQ(store.chunks().proven_ns(sha256("a")), 2000 * 1'000'000);
+  EXPECT_GT(store.chunks().proven_ns(sha256("b")), 2000 * 1'000'000);
+}
+
+TEST(Scrub, TrustsNoProofOfTheTimeToCome) {
+  TestStore store;
+  store.put_shard(identity, 7, 0, {"a"});
+  prove_at(store, "a", wall_clock_ms() + 365ll * 86'400'000);
+  ScrubScope const scope{.unverified_since_ms = 1000};
+  EXPECT_EQ(scrub(store.chunks(), store.refs(), scope, go_on).value().chunks_read, 1U);
+  EXPECT_EQ(scrub(store.chunks(), store.refs(), scope, go_on).value().chunks_read, 0U);
 }
 
 }  // namespace

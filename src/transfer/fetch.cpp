@@ -218,6 +218,7 @@ void Fetch::note_failure(ChunkSchedule::RequestId request, List& list, std::size
   schedule_.failed(request, error.kind);
   if (error.kind == ErrorKind::cancelled) return;
   options_.on_failure(worker);
+  if (error.kind == ErrorKind::corrupt) options_.on_damage(worker);
   if (schedule_.is_left_out(worker)) workers_.at(worker).last_error = error;
   list.causes[worker] = std::move(error);
   look_at_lists();

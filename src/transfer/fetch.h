@@ -50,6 +50,8 @@ class Fetch {
     Semaphore& buffers;  // bytes of chunk bodies held at once
     // A holder did not give what it was asked for.
     std::function<void(std::size_t worker_index)> on_failure;
+    // … since its copy is damaged, as it says itself or as what it gave tells.
+    std::function<void(std::size_t worker_index)> on_damage;
     std::function<void(std::uint64_t bytes)> on_bytes;  // written, in steps
   };
   // stop() must have returned before it is destroyed.

@@ -91,6 +91,7 @@ class FetchTest : public ::testing::Test {
                              .offload = offload,
                              .buffers = buffers,
                              .on_failure = [this](std::size_t worker) { ++failures[worker]; },
+                             .on_damage = [this](std::size_t worker) { ++damages[worker]; },
                              .on_bytes = [this](std::uint64_t count) { bytes_done += count; }};
       Fetch fetch(std::move(options));
       co_await body(fetch);
@@ -118,6 +119,7 @@ class FetchTest : public ::testing::Test {
   FakeWorker first{loop, http, Rank{1}};
   FakeWorker second{loop, http, Rank{2}};
   std::map<std::size_t, int> failures;
+  std::map<std::size_t, int> damages;
   std::uint64_t bytes_done = 0;
   char letter_ = 'a';
 };

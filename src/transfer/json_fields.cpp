@@ -48,6 +48,12 @@ Result<std::int64_t> Fields::integer(std::string_view field) const {
   return value->get<std::int64_t>();
 }
 
+Result<bool> Fields::boolean(std::string_view field) const {
+  Json const* value = find(field);
+  if (value == nullptr || !value->is_boolean()) return wrong_field(field, "true or false");
+  return value->get<bool>();
+}
+
 Result<Digest> Fields::digest(std::string_view field) const {
   TRY(auto const hex, text(field));
   return Digest::parse(hex);

@@ -33,6 +33,7 @@ class Fields {
   Result<std::string> text(std::string_view field) const;
   Result<std::uint64_t> count(std::string_view field, std::uint64_t max = UINT64_MAX) const;
   Result<std::int64_t> integer(std::string_view field) const;
+  Result<bool> boolean(std::string_view field) const;
   Result<Digest> digest(std::string_view field) const;
   Result<Json const*> array(std::string_view field, std::size_t count_max) const;
 

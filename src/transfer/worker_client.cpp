@@ -124,9 +124,11 @@ class OutcomeLines {
 WorkerClient::WorkerClient(HttpClient& http, WorkerAddress address, std::string job)
     : http_(http), address_(std::move(address)), job_(std::move(job)) {}
 
-Awaitable<Result<WorkerHealth>> WorkerClient::who_answers(std::chrono::milliseconds patience) {
+Awaitable<Result<WorkerHealth>> WorkerClient::who_answers(std::chrono::milliseconds patience,
+                                                          std::string coordinator) {
   HttpCall call;
   call.target = "/health";
+  if (!coordinator.empty()) call.target += "?coordinator=" + percent_encode(coordinator);
   call.connect_timeout = patience;
   call.idle_timeout = patience;
   auto const reply =
@@ -137,8 +139,8 @@ Awaitable<Result<WorkerHealth>> WorkerClient::who_answers(std::chrono::milliseco
   co_return health;
 }
 
-Awaitable<Result<WorkerHealth>> WorkerClient::health() {
-  auto health = co_await who_answers();
+Awaitable<Result<WorkerHealth>> WorkerClient::health(std::string coordinator) {
+  auto health = co_await who_answers(limits::health_timeout, std::move(coordinator));
   if (!health) co_return health;
   if (health.value().rank != address_.rank) {
     co_return fail(ErrorKind::unavailable,
@@ -248,10 +250,17 @@ Awaitable<Result<void>> WorkerClient::sync() {
 }
 
 Awaitable<Result<void>> WorkerClient::release() {
+  co_return co_await end_job("/gc?release=" + percent_encode(job_));
+}
+
+Awaitable<Result<void>> WorkerClient::end_lease() {
+  co_return co_await end_job("/gc?end=" + percent_encode(job_));
+}
+
+Awaitable<Result<void>> WorkerClient::end_job(std::string target) {
   HttpCall call;
   call.method = http::verb::post;
-  call.target = "/gc?release=" + percent_encode(job_);
-  if (!address_.id.empty()) call.target += "&worker=" + percent_encode(address_.id);
+  call.target = with_query(std::move(target), address_, {});
   auto const reply =
       checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call)));
   if (!reply) co_return reply.error();
@@ -363,6 +372,28 @@ Awaitable<Result<void>> WorkerClient::put_expected(std::span<std::byte const> js
   co_return ok();
 }
 
+Awaitable<Result<void>> WorkerClient::put_tombstone(Tombstone tombstone, std::string coordinator) {
+  auto target = "/tombstones/" + percent_encode(tombstone.key.identity()) +
+                "?coordinator=" + percent_encode(coordinator);
+  co_return co_await put_json(std::move(target), serialize_tombstone_body(tombstone));
+}
+
+Awaitable<Result<void>> WorkerClient::put_pin(Pin pin) {
+  auto target = "/pins/" + percent_encode(pin.key.identity());
+  co_return co_await put_json(std::move(target), serialize_pin_body(pin));
+}
+
+Awaitable<Result<void>> WorkerClient::put_drain(bool is_draining) {
+  co_return co_await put_json("/drain", serialize_drain(is_draining));
+}
+
+Awaitable<Result<void>> WorkerClient::put_json(std::string target, std::string json) {
+  auto call = json_call(http::verb::put, with_query(std::move(target), address_, {}), json);
+  call.idle_timeout = limits::commit_timeout;
+  CO_TRY(checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call))));
+  co_return ok();
+}
+
 Awaitable<Result<InventoryPage>> WorkerClient::inventory(std::optional<CheckpointKey> only) {
   std::string query;
   if (only) query = "&identity=" + percent_encode(only->identity());
@@ -376,8 +407,9 @@ Awaitable<Result<InventoryPage>> WorkerClient::manifests_under(std::string prefi
   co_return co_await all_pages(std::move(query), paging);
 }
 
-Awaitable<Result<InventoryPage>> WorkerClient::proven_inventory(CheckpointKey only) {
-  auto query = "&verify=true&identity=" + percent_encode(only.identity());
+Awaitable<Result<InventoryPage>> WorkerClient::proven_inventory(CheckpointKey only, Reread reread) {
+  auto query = fmt::format("&verify={}&identity={}", reread == Reread::always ? "now" : "true",
+                           percent_encode(only.identity()));
   co_return co_await all_pages(std::move(query), Paging());
 }
 
@@ -404,7 +436,9 @@ Awaitable<Result<InventoryPage>> WorkerClient::all_pages(std::string query, Pagi
     std::move(page.value().refs.begin(), page.value().refs.end(), std::back_inserter(all.refs));
     std::move(page.value().tombstones.begin(), page.value().tombstones.end(),
               std::back_inserter(all.tombstones));
-    if (all.refs.size() + all.tombstones.size() > limits::inventory_refs_max) {
+    std::move(page.value().pins.begin(), page.value().pins.end(), std::back_inserter(all.pins));
+    auto const count = all.refs.size() + all.tombstones.size() + all.pins.size();
+    if (count > limits::inventory_refs_max) {
       co_return fail(ErrorKind::exhausted, "{}: names more than {} refs; check what it holds",
                      address_.endpoint.text(), limits::inventory_refs_max);
     }

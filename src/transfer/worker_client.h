@@ -23,6 +23,9 @@
 
 namespace grove {
 
+// Whether what a worker read within the last minutes it reads again.
+enum class Reread { unless_recent, always };
+
 class WorkerClient {
  public:
   // `job` is the lease this client's calls belong to. `http` must outlive the client.
@@ -34,10 +37,11 @@ class WorkerClient {
 
   // Whoever answers at the address within `patience`, as it says of itself.
   Awaitable<Result<WorkerHealth>> who_answers(
-      std::chrono::milliseconds patience = limits::health_timeout);
+      std::chrono::milliseconds patience = limits::health_timeout, std::string coordinator = {});
   // Fails with `unavailable` when another rank (or another id than expected) answers there, since
   // the right worker may be found elsewhere later. Fills in the id when it was not known.
-  Awaitable<Result<WorkerHealth>> health();
+  // `coordinator`: the id of the one that looks after the worker, empty for anybody else.
+  Awaitable<Result<WorkerHealth>> health(std::string coordinator = {});
   Awaitable<Result<std::vector<Digest>>> missing(std::span<Digest const> digests);
   Awaitable<Result<void>> put_chunk(Digest digest, std::span<std::byte const> encoded);
   // The encoded chunk as it came: decode_chunk proves it.
@@ -66,9 +70,16 @@ class WorkerClient {
                                      std::vector<WorkerAddress> witnesses);
   // Ends this job's lease: what only it had brought and no ref reaches is removed at once.
   Awaitable<Result<void>> release();
+  // Ends it and removes nothing: all is referred to, or may be collected with the rest.
+  Awaitable<Result<void>> end_lease();
   // Re-reads what it has not verified for so long, at a pace that disturbs no transfer; without a
   // period everything, at full speed. Takes as long as the disk does. Ends when cancelled.
   Awaitable<Result<ScrubSummary>> scrub(std::optional<std::chrono::milliseconds> unverified_for);
+  // Forgets what the tombstone covers, for `coordinator`.
+  Awaitable<Result<void>> put_tombstone(Tombstone tombstone, std::string coordinator);
+  Awaitable<Result<void>> put_pin(Pin pin);
+  // Whether it is to be emptied.
+  Awaitable<Result<void>> put_drain(bool is_draining);
   // What should exist, as file_sync says it.
   Awaitable<Result<void>> put_expected(std::span<std::byte const> json);
   // All pages; of one identity where given.
@@ -77,7 +88,7 @@ class WorkerClient {
   // complete. Cut off after limits::manifests_listed_max.
   Awaitable<Result<InventoryPage>> manifests_under(std::string prefix);
   // All pages, after the worker has read all chunks of these refs from its disk.
-  Awaitable<Result<InventoryPage>> proven_inventory(CheckpointKey only);
+  Awaitable<Result<InventoryPage>> proven_inventory(CheckpointKey only, Reread reread);
 
  private:
   struct Paging {
@@ -85,6 +96,8 @@ class WorkerClient {
     std::chrono::milliseconds patience = limits::commit_timeout;  // with each page
   };
   Awaitable<Result<InventoryPage>> all_pages(std::string query, Paging paging);
+  Awaitable<Result<void>> put_json(std::string target, std::string json);
+  Awaitable<Result<void>> end_job(std::string target);
   Awaitable<Result<void>> put_encoded(std::string target, std::span<std::byte const> encoded);
   Awaitable<Result<Buffer>> get_encoded(std::string target);
   Awaitable<Result<Buffer>> get_object(std::string target, Digest digest, std::uint64_t bytes_max);

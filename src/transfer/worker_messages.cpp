@@ -150,17 +150,31 @@ Result<Tombstone> tombstone_of(CheckpointKey key, Json const& object) {
                    .mtime_ns = mtime_ns};
 }
 
-Result<std::vector<Tombstone>> tombstones_of(Json const& object) {
-  TRY(auto const* array, Fields(object).array("tombstones", SIZE_MAX));
-  std::vector<Tombstone> tombstones;
+Json pin_object(Pin const& pin) {
+  return {{"pinned", pin.is_pinned}, {"changed_ms", pin.changed_ms}};
+}
+
+Result<Pin> pin_of(CheckpointKey key, Json const& object) {
+  Fields const fields(object);
+  TRY(auto const is_pinned, fields.boolean("pinned"));
+  TRY(auto const changed_ms, fields.integer("changed_ms"));
+  return Pin{.key = std::move(key), .is_pinned = is_pinned, .changed_ms = changed_ms};
+}
+
+// Tombstones or pins: objects with an identity.
+template <typename Mark>
+Result<std::vector<Mark>> marks_of(Json const& object, std::string_view field,
+                                   Result<Mark> (*mark_of)(CheckpointKey, Json const&)) {
+  TRY(auto const* array, Fields(object).array(field, SIZE_MAX));
+  std::vector<Mark> marks;
   for (Json const& item : *array) {
-    if (!item.is_object()) return wrong_field("tombstones", "a list of objects");
+    if (!item.is_object()) return wrong_field(field, "a list of objects");
     TRY(auto const identity, Fields(item).text("identity"));
     TRY(auto key, CheckpointKey::parse(identity));
-    TRY(auto tombstone, tombstone_of(std::move(key), item));
-    tombstones.push_back(std::move(tombstone));
+    TRY(auto mark, mark_of(std::move(key), item));
+    marks.push_back(std::move(mark));
   }
-  return tombstones;
+  return marks;
 }
 
 }  // namespace
@@ -174,7 +188,11 @@ std::string serialize_health(WorkerHealth const& health) {
                     {"free_bytes", health.free_bytes},
                     {"total_bytes", health.total_bytes},
                     {"reserved_bytes", health.reserved_bytes},
-                    {"inventory", health.inventory}});
+                    {"inventory", health.inventory},
+                    {"draining", health.is_draining},
+                    {"clock_ms", health.clock_ms},
+                    {"coordinators", health.coordinators},
+                    {"file_system", health.file_system}});
 }
 
 Result<WorkerHealth> parse_health(std::string_view json) {
@@ -190,6 +208,22 @@ Result<WorkerHealth> parse_health(std::string_view json) {
   TRY(health.total_bytes, fields.count("total_bytes"));
   TRY(health.reserved_bytes, fields.count("reserved_bytes"));
   TRY(health.inventory, fields.text("inventory"));
+  // Not told by older workers.
+  if (fields.find("draining") != nullptr) {
+    TRY(health.is_draining, fields.boolean("draining"));
+  }
+  if (fields.find("clock_ms") != nullptr) {
+    TRY(health.clock_ms, fields.integer("clock_ms"));
+  }
+  if (fields.find("coordinators") != nullptr) {
+    TRY(health.coordinators, fields.count("coordinators"));
+  }
+  if (fields.find("file_system") != nullptr) {
+    TRY(health.file_system, fields.text("file_system"));
+  }
+  if (!is_name(health.file_system)) {
+    return wrong_field("file_system", "plain text of at most 255 bytes");
+  }
   if (!is_worker_id(health.id)) return wrong_field("id", "32 lower-case hex digits");
   // Both are shown to people.
   if (!is_name(health.host)) return wrong_field("host", "plain text of at most 255 bytes");
@@ -220,8 +254,16 @@ std::string serialize_inventory(InventoryPage const& page) {
     object["identity"] = tombstone.key.identity();
     tombstones.push_back(std::move(object));
   }
-  return json_text(
-      {{"refs", std::move(refs)}, {"tombstones", std::move(tombstones)}, {"next", page.next}});
+  Json pins = Json::array();
+  for (Pin const& pin : page.pins) {
+    Json object = pin_object(pin);
+    object["identity"] = pin.key.identity();
+    pins.push_back(std::move(object));
+  }
+  return json_text({{"refs", std::move(refs)},
+                    {"tombstones", std::move(tombstones)},
+                    {"pins", std::move(pins)},
+                    {"next", page.next}});
 }
 
 Result<InventoryPage> parse_inventory(std::string_view json) {
@@ -234,7 +276,11 @@ Result<InventoryPage> parse_inventory(std::string_view json) {
     TRY(auto report, report_of(item));
     page.refs.push_back(std::move(report));
   }
-  TRY(page.tombstones, tombstones_of(object));
+  TRY(page.tombstones, marks_of<Tombstone>(object, "tombstones", tombstone_of));
+  // Not told by older workers.
+  if (fields.find("pins") != nullptr) {
+    TRY(page.pins, marks_of<Pin>(object, "pins", pin_of));
+  }
   return page;
 }
 
@@ -342,6 +388,24 @@ Result<std::vector<WorkerAddress>> parse_witnesses(std::string_view json) {
     witnesses.push_back(std::move(witness));
   }
   return witnesses;
+}
+
+std::string serialize_pin_body(Pin const& pin) {
+  return json_text(pin_object(pin));
+}
+
+Result<Pin> parse_pin_body(CheckpointKey key, std::string_view json) {
+  TRY(auto const object, parse_object(json));
+  return pin_of(std::move(key), object);
+}
+
+std::string serialize_drain(bool is_draining) {
+  return json_text(Json{{"draining", is_draining}});
+}
+
+Result<bool> parse_drain(std::string_view json) {
+  TRY(auto const object, parse_object(json));
+  return Fields(object).boolean("draining");
 }
 
 std::string serialize_tombstone_body(Tombstone const& tombstone) {

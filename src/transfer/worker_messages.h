@@ -38,6 +38,11 @@ struct WorkerHealth {
   std::uint64_t total_bytes = 0;
   std::uint64_t reserved_bytes = 0;
   std::string inventory;
+  bool is_draining = false;   // it is to be emptied (PUT /drain)
+  std::int64_t clock_ms = 0;  // its wall clock; 0: it does not say
+  std::uint64_t coordinators =
+      0;                      // that asked for its health within the last seconds, by their ids
+  std::string file_system{};  // of its data folder: type and mount options, "ext4 rw,relatime"
 };
 
 struct RefReport {
@@ -50,6 +55,7 @@ struct RefReport {
 struct InventoryPage {
   std::vector<RefReport> refs;
   std::vector<Tombstone> tombstones;
+  std::vector<Pin> pins{};
   std::string next;
 };
 
@@ -104,6 +110,12 @@ Result<Digest> parse_ref_target(std::string_view json);
 
 std::string serialize_witnesses(std::span<WorkerAddress const> witnesses);
 Result<std::vector<WorkerAddress>> parse_witnesses(std::string_view json);
+
+// The bodies of PUT /pins and PUT /drain.
+std::string serialize_pin_body(Pin const& pin);
+Result<Pin> parse_pin_body(CheckpointKey key, std::string_view json);
+std::string serialize_drain(bool is_draining);
+Result<bool> parse_drain(std::string_view json);
 
 // The body of PUT /tombstones; the key is in the path.
 std::string serialize_tombstone_body(Tombstone const& tombstone);

@@ -3,6 +3,7 @@
 #include "worker/chunk_calls.h"
 #include "worker/deletion.h"
 #include "worker/inventory_call.h"
+#include "worker/mark_calls.h"
 #include "worker/pull_call.h"
 #include "worker/ref_calls.h"
 #include "worker/request.h"
@@ -34,6 +35,8 @@ constexpr Row rows[] = {
     {http::verb::get, "/refs", get_refs},
     {http::verb::get, "/shards/{}/{}", get_shard},
     {http::verb::put, "/tombstones/{}", put_tombstone},
+    {http::verb::put, "/pins/{}", put_pin},
+    {http::verb::put, "/drain", put_drain},
     {http::verb::put, "/expected", put_expected},
     {http::verb::post, "/scrub", post_scrub},
     {http::verb::post, "/gc", post_gc},

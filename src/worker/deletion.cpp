@@ -24,22 +24,6 @@ bool is_manifest(RefName const& name) {
   return !name.shard.has_value();
 }
 
-Result<std::string> coordinator_of(Holdings const& holdings, HttpRequest const& request) {
-  auto const coordinator = request.param("coordinator").value_or("");
-  if (coordinator.empty() || coordinator.size() > coordinator_bytes_max) {
-    return fail(ErrorKind::invalid, "coordinator: must be 1 to {} bytes", coordinator_bytes_max);
-  }
-  auto const& last = holdings.last_deletion;
-  if (last && last->coordinator != coordinator &&
-      Clock::now() - last->time < second_coordinator_after) {
-    return fail(ErrorKind::conflict,
-                "deletion: another coordinator ({}) deleted here less than 10 minutes ago; run "
-                "only one",
-                last->coordinator);
-  }
-  return coordinator;
-}
-
 // What this worker holds of one generation.
 struct Generations {
   bool has_manifest = false;
@@ -59,7 +43,7 @@ Awaitable<Result<void>> ask_witness(Holdings& holdings, WorkerAddress address, R
   CO_TRY(co_await check_colleague(holdings, address));
   WorkerClient witness(holdings.http, address, {});
   CO_TRY(co_await check_answers(witness));
-  CO_TRY(auto const inventory, co_await witness.proven_inventory(ref.key));
+  CO_TRY(auto const inventory, co_await witness.proven_inventory(ref.key, Reread::unless_recent));
   auto const proof = prove_by_inventory(ref, inventory);
   if (!proof) {
     co_return fail(proof.error().kind, "{}: {}", address.endpoint.text(), proof.error().message);
@@ -85,13 +69,33 @@ Awaitable<Result<void>> ask_witnesses(Holdings& holdings, Ref ref,
 Awaitable<Result<void>> remove(Holdings& holdings, Ref ref, std::string coordinator) {
   CO_TRY(co_await holdings.commits.run(
       [&] { return holdings.refs->remove_ref(ref.key, ref.generation, ref.name); }));
-  holdings.last_deletion = {coordinator, Clock::now()};
+  note_deletion(holdings, coordinator);
   spdlog::info("deleted {} of {} generation {} for coordinator {}", ref.name.text(),
                ref.key.identity(), ref.generation.value, coordinator);
   co_return ok();
 }
 
 }  // namespace
+
+Result<std::string> deleting_coordinator(Holdings const& holdings, HttpRequest const& request) {
+  auto const coordinator = request.param("coordinator").value_or("");
+  if (coordinator.empty() || coordinator.size() > coordinator_bytes_max) {
+    return fail(ErrorKind::invalid, "coordinator: must be 1 to {} bytes", coordinator_bytes_max);
+  }
+  auto const& last = holdings.last_deletion;
+  if (last && last->coordinator != coordinator &&
+      Clock::now() - last->time < second_coordinator_after) {
+    return fail(ErrorKind::conflict,
+                "deletion: another coordinator ({}) deleted here less than 10 minutes ago; run "
+                "only one",
+                last->coordinator);
+  }
+  return coordinator;
+}
+
+void note_deletion(Holdings& holdings, std::string coordinator) {
+  holdings.last_deletion = {.coordinator = std::move(coordinator), .time = Clock::now()};
+}
 
 Result<void> prove_by_inventory(Ref const& ref, InventoryPage const& inventory) {
   auto const holds_the_same = std::any_of(
@@ -126,7 +130,7 @@ Result<void> prove_by_inventory(Ref const& ref, InventoryPage const& inventory) 
 Awaitable<Result<void>> delete_ref(Holdings& holdings, HttpRequest& request,
                                    HttpResponder& responder) {
   CO_TRY(auto asked, ref_arguments(request));
-  CO_TRY(auto const coordinator, coordinator_of(holdings, request));
+  CO_TRY(auto const coordinator, deleting_coordinator(holdings, request));
   CO_TRY(auto const body, co_await request.read_body(limits::json_body_bytes_max));
   CO_TRY(auto const witnesses, parse_witnesses(text_of(body)));
   auto const ref = co_await holdings.offload.run(

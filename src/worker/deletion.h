@@ -9,6 +9,8 @@
 // Threads: the worker's executor.
 #pragma once
 
+#include <string>
+
 #include "transfer/worker_messages.h"
 #include "worker/request.h"
 
@@ -16,6 +18,11 @@ namespace grove {
 
 Awaitable<Result<void>> delete_ref(Holdings& holdings, HttpRequest& request,
                                    HttpResponder& responder);
+
+// The coordinator of `coordinator=`, which deletes here. Fails: invalid; conflict (another one did,
+// a short while ago).
+Result<std::string> deleting_coordinator(Holdings const& holdings, HttpRequest const& request);
+void note_deletion(Holdings& holdings, std::string coordinator);
 
 // Whether a worker with this inventory (of the ref's identity) makes `ref` superfluous.
 // Pure. Fails: conflict, saying what it lacks.

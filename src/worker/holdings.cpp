@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/file.h"
+#include "base/mount.h"
 
 namespace grove {
 namespace {
@@ -27,6 +28,7 @@ Holdings::Holdings(asio::any_io_executor worker_executor, WorkerOptions options,
     : executor(std::move(worker_executor)),
       config(std::move(options.config)),
       folder(std::move(data_folder)),
+      file_system(file_system_of(folder.root())),
       chunks(folder, reserved_bytes),
       leases(limits::lease_period),
       on_fatal(std::move(options.on_fatal)),
@@ -51,10 +53,12 @@ Result<std::unique_ptr<Holdings>> Holdings::open(asio::any_io_executor executor,
   TRY(auto folder, DataFolder::open(options.data, options.rank, options.empty));
   TRY(auto const space, space_of(folder.root()));
   auto const reserve = reserved_bytes(options.config, space.total_bytes);
-  auto const grace = options.collection_grace;
+  auto const grace = options.config.collect_after;
   auto holdings = std::make_unique<Holdings>(std::move(executor), std::move(options),
                                              std::move(folder), reserve);
   TRY(holdings->refs, RefStore::open(holdings->folder, holdings->chunks));
+  TRY(holdings->pins, PinStore::open(holdings->folder));
+  holdings->is_draining = stamp_of(holdings->folder.draining()).has_value();
   holdings->collector.emplace(holdings->folder, holdings->chunks, *holdings->refs, holdings->leases,
                               grace);
   return holdings;

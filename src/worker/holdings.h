@@ -9,10 +9,12 @@
 // Threads: made anywhere; used on the executor, blocking work through `offload`.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,6 +29,7 @@
 #include "store/chunk_store.h"
 #include "store/collector.h"
 #include "store/data_folder.h"
+#include "store/pin_store.h"
 #include "store/ref_store.h"
 #include "worker/scrub_pace.h"
 
@@ -43,9 +46,8 @@ struct WorkerOptions {
   EmptyFolder empty = EmptyFolder::refuse;
   std::string listen_address = "0.0.0.0";
   std::uint16_t port_override = 0;  // 0: the config's port
-  std::chrono::seconds collection_grace = limits::collection_grace;
-  FatalHandler on_fatal;      // none: the worker ends the process itself
-  bool is_announced = false;  // by mDNS
+  FatalHandler on_fatal;            // none: the worker ends the process itself
+  bool is_announced = false;        // by mDNS
 };
 
 struct Holdings {
@@ -74,8 +76,10 @@ struct Holdings {
   asio::any_io_executor executor;
   Config config;
   DataFolder folder;
+  std::string const file_system;  // that the folder lies on
   ChunkStore chunks;
   std::unique_ptr<RefStore> refs;
+  std::unique_ptr<PinStore> pins;
   Leases leases;
   std::optional<Collector> collector;
   FatalHandler on_fatal;
@@ -91,6 +95,11 @@ struct Holdings {
   Semaphore proofs;        // one re-reading for a witness at a time
 
   TransferActivity transfers;
+  std::atomic<bool> is_draining = false;  // as the folder says (worker/mark_calls.h)
+  std::atomic<bool> is_stopping = false;
+
+  // Which coordinators look after this worker: when each last asked for its health.
+  std::map<std::string, std::chrono::steady_clock::time_point> coordinators;
 
   // Who deleted here last: a second coordinator must not soon after (worker/deletion.h).
   struct LastDeletion {

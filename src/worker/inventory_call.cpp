@@ -57,29 +57,9 @@ Result<InventoryQuery> query_of(HttpRequest const& request) {
 constexpr auto proof_lasts = std::chrono::minutes(10);
 
 bool is_proven(InventoryEntry const& entry) {
-  if (!entry.verified_ms || entry.missing_count > 0) return false;
-  auto const age = std::chrono::milliseconds(wall_clock_ms() - *entry.verified_ms);
+  if (!entry.reread_ms || entry.missing_count > 0) return false;
+  auto const age = std::chrono::milliseconds(wall_clock_ms() - *entry.reread_ms);
   return age >= std::chrono::milliseconds(0) && age < proof_lasts;
-}
-
-bool is_damage(ErrorKind kind) {
-  return kind == ErrorKind::corrupt || kind == ErrorKind::not_found || kind == ErrorKind::invalid;
-}
-
-// True where all of its chunks are good.
-Result<bool> reread_ref(ChunkStore& chunks, RefStore const& refs, Ref const& ref,
-                        std::function<bool()> const& keep_going) {
-  auto const reached = refs.reach(ref);
-  if (!reached && is_damage(reached.error().kind)) return false;
-  if (!reached) return reached.error();
-  bool is_good = true;
-  for (ChunkRef const& chunk : reached.value().chunks) {
-    if (!keep_going()) return fail(ErrorKind::cancelled, "re-reading: cancelled");
-    auto const verified = chunks.verify(chunk.digest);
-    if (!verified && !is_damage(verified.error().kind)) return verified.error();
-    is_good = is_good && verified.has_value();
-  }
-  return is_good;
 }
 
 Awaitable<Result<void>> get_proven_refs(Holdings& holdings, InventoryQuery const& query,
@@ -88,8 +68,8 @@ Awaitable<Result<void>> get_proven_refs(Holdings& holdings, InventoryQuery const
     CO_TRY(auto const permit, co_await holdings.proofs.acquire(1));
     std::function<bool()> const keep_going = [&call] { return call.is_wanted(); };
     auto const page = co_await holdings.background.run([&]() -> Result<InventoryPage> {
-      TRY(reread(holdings.chunks, *holdings.refs, query, keep_going));
-      return read_inventory(*holdings.refs, query);
+      TRY(reread_page(holdings.chunks, *holdings.refs, query, keep_going));
+      return read_inventory(*holdings.refs, *holdings.pins, query);
     });
     if (!page) co_return page.error();
     co_return serialize_inventory(page.value());
@@ -99,39 +79,46 @@ Awaitable<Result<void>> get_proven_refs(Holdings& holdings, InventoryQuery const
 
 }  // namespace
 
-Result<InventoryPage> read_inventory(RefStore const& refs, InventoryQuery const& query) {
+Result<InventoryPage> read_inventory(RefStore const& refs, PinStore const& pins,
+                                     InventoryQuery const& query) {
   TRY(auto page, refs.inventory(query.wanted, query.after, query.limit));
   auto answer = page_of(std::move(page));
   if (!query.after.empty()) return answer;
+  auto const is_other = [&](auto const& mark) {
+    return (query.wanted.only && mark.key != *query.wanted.only) ||
+           !mark.key.identity().starts_with(query.wanted.prefix);
+  };
   answer.tombstones = refs.tombstones();
-  std::erase_if(answer.tombstones, [&](Tombstone const& tombstone) {
-    return (query.wanted.only && tombstone.key != *query.wanted.only) ||
-           !tombstone.key.identity().starts_with(query.wanted.prefix);
-  });
+  std::erase_if(answer.tombstones, is_other);
+  answer.pins = pins.all();
+  std::erase_if(answer.pins, is_other);
   return answer;
 }
 
-Result<void> reread(ChunkStore& chunks, RefStore& refs, InventoryQuery const& query,
-                    std::function<bool()> const& keep_going) {
+Result<void> reread_page(ChunkStore& chunks, RefStore& refs, InventoryQuery const& query,
+                         std::function<bool()> const& keep_going) {
   TRY(auto const page, refs.inventory(query.wanted, query.after, query.limit));
   for (InventoryEntry const& entry : page.entries) {
-    if (is_proven(entry)) continue;
-    TRY(bool const is_good, reread_ref(chunks, refs, entry.ref, keep_going));
-    refs.mark_verified(entry.ref, is_good ? std::optional(wall_clock_ms()) : std::nullopt);
+    if (!query.is_afresh && is_proven(entry)) continue;
+    TRY(auto const outcome,
+        reread(chunks, refs, entry.ref, [&](ScrubReport const&) { return keep_going(); }));
+    if (!outcome) return fail(ErrorKind::cancelled, "re-reading: cancelled");
   }
   return ok();
 }
 
 Awaitable<Result<void>> get_refs(Holdings& holdings, HttpRequest& request,
                                  HttpResponder& responder) {
-  CO_TRY(auto const query, query_of(request));
+  CO_TRY(auto query, query_of(request));
   auto const verify = request.param("verify").value_or("false");
-  if (verify != "true" && verify != "false") {
-    co_return fail(ErrorKind::invalid, "verify: must be true or false");
+  if (verify != "true" && verify != "false" && verify != "now") {
+    co_return fail(ErrorKind::invalid, "verify: must be true, now or false");
   }
-  if (verify == "true") co_return co_await get_proven_refs(holdings, query, responder);
-  CO_TRY(auto const page,
-         co_await holdings.offload.run([&] { return read_inventory(*holdings.refs, query); }));
+  query.is_afresh = verify == "now";
+  if (verify != "false") co_return co_await get_proven_refs(holdings, query, responder);
+  CO_TRY(auto const page, co_await holdings.offload.run([&] {
+    return read_inventory(*holdings.refs, *holdings.pins, query);
+  }));
   co_return co_await send_json(responder, serialize_inventory(page));
 }
 

@@ -48,11 +48,13 @@ TEST(WorkerInventory, TellsOfDamageOnTheDiskOnlyOnceItHasReadIt) {
     auto const believed = co_await worker.inventory(key);
     EXPECT_EQ(believed.value().refs.front().missing_count, 0u);
     EXPECT_FALSE(believed.value().refs.front().verified_ms.has_value());
-    auto const read = co_await worker.proven_inventory(key);
+    auto const read = co_await worker.proven_inventory(key, Reread::unless_recent);
     EXPECT_EQ(read.value().refs.front().missing_count, 1u);
     EXPECT_FALSE(read.value().refs.front().verified_ms.has_value());
     co_await put_chunks(worker, texts("a"));
-    auto const mended = co_await worker.proven_inventory(key);
+    auto const synced = co_await worker.sync();  // only then it counts
+    EXPECT_TRUE(synced.has_value());
+    auto const mended = co_await worker.proven_inventory(key, Reread::unless_recent);
     EXPECT_EQ(mended.value().refs.front().missing_count, 0u);
     EXPECT_TRUE(mended.value().refs.front().verified_ms.has_value());
   });

@@ -7,19 +7,6 @@
 #include "transfer/worker_messages.h"
 
 namespace grove {
-namespace {
-
-Awaitable<Result<void>> done_or_failed(Holdings& holdings, Result<void> kept,
-                                       HttpResponder& responder) {
-  if (!kept) {
-    holdings.check_store(kept.error());
-    co_return kept.error();
-  }
-  co_return co_await send_done(responder);
-}
-
-}  // namespace
-
 Awaitable<Result<void>> put_list(Holdings& holdings, HttpRequest& request,
                                  HttpResponder& responder) {
   CO_TRY(auto const digest, digest_argument(request, 0));
@@ -78,24 +65,6 @@ Awaitable<Result<void>> put_ref(Holdings& holdings, HttpRequest& request,
   missing = missing.first(std::min(missing.size(), limits::digests_per_call_max));
   co_return co_await responder.send_text(error_status(error.kind), "application/json",
                                          serialize_missing(error, missing));
-}
-
-Awaitable<Result<void>> put_tombstone(Holdings& holdings, HttpRequest& request,
-                                      HttpResponder& responder) {
-  CO_TRY(auto key, key_argument(request, 0));
-  CO_TRY(auto const body, co_await request.read_body(limits::json_body_bytes_max));
-  CO_TRY(auto const tombstone, parse_tombstone_body(std::move(key), text_of(body)));
-  auto kept =
-      co_await holdings.commits.run([&] { return holdings.refs->put_tombstone(tombstone); });
-  co_return co_await done_or_failed(holdings, std::move(kept), responder);
-}
-
-Awaitable<Result<void>> put_expected(Holdings& holdings, HttpRequest& request,
-                                     HttpResponder& responder) {
-  CO_TRY(auto const body, co_await request.read_body(limits::json_body_bytes_max));
-  auto kept =
-      co_await holdings.commits.run([&] { return holdings.refs->put_expected(body.span()); });
-  co_return co_await done_or_failed(holdings, std::move(kept), responder);
 }
 
 }  // namespace grove

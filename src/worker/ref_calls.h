@@ -1,5 +1,6 @@
-// What a worker says it holds: shard lists, manifests, refs, tombstones.
-// Not here: the inventory (worker/inventory_call.h), forgetting (worker/deletion.h).
+// What a worker says it holds: shard lists, manifests, refs.
+// Not here: the inventory (worker/inventory_call.h), forgetting (worker/deletion.h,
+// worker/mark_calls.h).
 // Threads: the worker's executor; disk and hashing are offloaded.
 #pragma once
 
@@ -16,9 +17,5 @@ Awaitable<Result<void>> put_manifest(Holdings& holdings, HttpRequest& request,
 Awaitable<Result<void>> get_manifest(Holdings& holdings, HttpRequest& request,
                                      HttpResponder& responder);
 Awaitable<Result<void>> put_ref(Holdings& holdings, HttpRequest& request, HttpResponder& responder);
-Awaitable<Result<void>> put_tombstone(Holdings& holdings, HttpRequest& request,
-                                      HttpResponder& responder);
-Awaitable<Result<void>> put_expected(Holdings& holdings, HttpRequest& request,
-                                     HttpResponder& responder);
 
 }  // namespace grove

@@ -63,6 +63,15 @@ Awaitable<Result<void>> send_done(HttpResponder& responder) {
   co_return co_await responder.send(204, {}, {});
 }
 
+Awaitable<Result<void>> done_or_failed(Holdings& holdings, Result<void> kept,
+                                       HttpResponder& responder) {
+  if (!kept) {
+    holdings.check_store(kept.error());
+    co_return kept.error();
+  }
+  co_return co_await send_done(responder);
+}
+
 Awaitable<Result<void>> send_json(HttpResponder& responder, std::string json) {
   co_return co_await responder.send_text(200, "application/json", std::move(json));
 }

@@ -35,6 +35,9 @@ Result<Ref> ref_arguments(HttpRequest const& request);
 
 std::string_view text_of(Buffer const& body);
 Awaitable<Result<void>> send_done(HttpResponder& responder);  // 204
+// What came of writing to the disk: 204, or the failure, which may be the worker's end.
+Awaitable<Result<void>> done_or_failed(Holdings& holdings, Result<void> kept,
+                                       HttpResponder& responder);
 Awaitable<Result<void>> send_json(HttpResponder& responder, std::string json);
 
 }  // namespace grove

@@ -75,7 +75,7 @@ class TestWorkers {
     options.data = data(rank);
     options.empty = EmptyFolder::adopt;
     options.listen_address = "127.0.0.1";
-    options.collection_grace = grace;
+    options.config.collect_after = grace;
     options.on_fatal = [this](Error const& error) { fatal_errors.push_back(error); };
     return options;
   }
@@ -139,7 +139,7 @@ class TestWorkers {
     co_return grove::metric(reply.text(), name);
   }
 
-  std::chrono::seconds grace = limits::collection_grace;
+  std::chrono::milliseconds grace = std::chrono::hours(24);
   std::vector<Error> fatal_errors;
 
  private:

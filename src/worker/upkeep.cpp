@@ -1,5 +1,6 @@
 #include "worker/upkeep.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -76,8 +77,10 @@ Awaitable<Result<ScrubReport>> scrub_once(Holdings& holdings, ScrubScope scope,
 }
 
 Awaitable<void> collect_periodically(Holdings& holdings) {
+  auto const period = std::clamp<std::chrono::milliseconds>(
+      holdings.config.collect_after, std::chrono::seconds(1), limits::collection_period);
   for (;;) {
-    bool const rested = co_await sleep_for(limits::collection_period);
+    bool const rested = co_await sleep_for(period);
     if (!rested) co_return;
     auto const report = co_await sweep_once(holdings);
     if (!report) {

@@ -1,12 +1,15 @@
 #include "worker/upkeep_calls.h"
 
 #include <charconv>
+#include <chrono>
 #include <functional>
+#include <tuple>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/wall_clock.h"
 #include "transfer/worker_messages.h"
 #include "worker/long_call.h"
@@ -46,13 +49,36 @@ Result<ScrubScope> scope_of(HttpRequest const& request) {
   return ScrubScope{.unverified_since_ms = wall_clock_ms() - period_ms};
 }
 
+// A coordinator's watch asks every few seconds; one that has not for three times so long is gone.
+constexpr auto coordinator_lasts = 3 * limits::watch_period;
+constexpr std::size_t coordinators_max = 16;
+constexpr std::size_t coordinator_bytes_max = 128;
+
+void note_coordinator(Holdings& holdings, HttpRequest const& request) {
+  auto const now = std::chrono::steady_clock::now();
+  std::erase_if(holdings.coordinators,
+                [&](auto const& entry) { return now - entry.second > coordinator_lasts; });
+  auto const coordinator = request.param("coordinator").value_or("");
+  bool const is_known = holdings.coordinators.contains(coordinator);
+  bool const has_room = is_known || holdings.coordinators.size() < coordinators_max;
+  if (coordinator.empty() || coordinator.size() > coordinator_bytes_max || !has_room) return;
+  holdings.coordinators[coordinator] = now;
+}
+
 }  // namespace
 
-Awaitable<Result<void>> get_health(Holdings& holdings, HttpRequest&, HttpResponder& responder) {
-  CO_TRY(auto const space,
-         co_await holdings.offload.run([&] { return space_of(holdings.folder.root()); }));
-  auto const inventory =
-      co_await holdings.offload.run([&] { return holdings.refs->inventory_digest(); });
+Awaitable<Result<void>> get_health(Holdings& holdings, HttpRequest& request,
+                                   HttpResponder& responder) {
+  note_coordinator(holdings, request);
+  CO_TRY(auto const space, co_await holdings.offload.run([&]() -> Result<Space> {
+    TRY(holdings.folder.check_mounted());
+    return space_of(holdings.folder.root());
+  }));
+  auto const inventory = co_await holdings.offload.run([&] {
+    auto digest = holdings.refs->inventory_digest();
+    toggle(digest, holdings.pins->digest());
+    return digest;
+  });
   DeviceConfig const* device = find_worker(holdings.config, holdings.folder.rank());
   WorkerHealth health;
   health.rank = holdings.folder.rank();
@@ -64,6 +90,10 @@ Awaitable<Result<void>> get_health(Holdings& holdings, HttpRequest&, HttpRespond
   health.total_bytes = space.total_bytes;
   health.reserved_bytes = holdings.chunks.reserved_bytes();
   health.inventory = inventory.hex();
+  health.is_draining = holdings.is_draining;
+  health.clock_ms = wall_clock_ms();
+  health.coordinators = holdings.coordinators.size();
+  health.file_system = holdings.file_system;
   co_return co_await send_json(responder, serialize_health(health));
 }
 
@@ -85,6 +115,10 @@ Awaitable<Result<void>> post_scrub(Holdings& holdings, HttpRequest& request,
 
 Awaitable<Result<void>> post_gc(Holdings& holdings, HttpRequest& request,
                                 HttpResponder& responder) {
+  if (auto const ended = request.param("end")) {
+    std::ignore = holdings.leases.release(*ended);
+    co_return co_await send_json(responder, R"({"ended":true})");
+  }
   auto const released = request.param("release");
   LongWork work = [&holdings, &released](LongCall&) -> Awaitable<Result<std::string>> {
     auto collected = released ? release_once(holdings, *released) : sweep_once(holdings);

@@ -11,6 +11,7 @@
 #include "transfer/announcement.h"
 #include "worker/api.h"
 #include "worker/disk_metrics.h"
+#include "worker/scrub_schedule.h"
 #include "worker/upkeep.h"
 
 namespace grove {
@@ -73,6 +74,7 @@ Result<void> Worker::start() {
   TRY(server_.start());
   tasks_.spawn("collection", collect_periodically(*holdings_));
   tasks_.spawn("leases", expire_leases(*holdings_));
+  tasks_.spawn("scrub", scrub_on_schedule(*holdings_));
   if (!is_announced_) return ok();
   if (auto const announced = announce(); announced.has_error()) {
     spdlog::warn("this worker is not announced, only the addresses in config.yaml lead to it: {}",
@@ -97,6 +99,7 @@ std::string const& Worker::id() const {
 }
 
 Awaitable<void> Worker::stop() {
+  holdings_->is_stopping = true;
   // Goodbye first: nobody should begin to talk to a worker that is going.
   if (mdns_) co_await mdns_->stop();
   co_await server_.stop(limits::shutdown_grace);

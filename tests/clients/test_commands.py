@@ -18,7 +18,7 @@ from harness.process import Process
 from harness.waiting import wait_until
 
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
-COMMANDS = ["start", "worker", "join", "watch", "store", "gather", "discover", "status", "ls", "config",
+COMMANDS = ["start", "worker", "join", "watch", "store", "gather", "drill", "doctor", "discover", "status", "ls", "config",
             "version"]
 
 
@@ -36,7 +36,7 @@ def test_help(grove, command: list[str]) -> None:
 def test_help_is_what_the_docs_show(grove) -> None:
     shown = re.findall(r"^    \$ grove (\w+) --help\n((?:    (?!\$).*\n|\n(?=    (?!\$)))+)", OPERATIONS,
                        re.M)
-    assert len(shown) == 6
+    assert len(shown) == 13
     for command, block in shown:
         printed = grove(command, "--help").stdout.split("\n\nThe config file is")[0]
         assert textwrap.dedent(block).strip() == printed.strip(), command

@@ -1,5 +1,6 @@
 """A real cluster for a test: workers and a coordinator as processes on free loopback ports."""
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,7 +85,9 @@ class Cluster:
                    *([] if watch else ["--no-watch"]), *([] if self.repairs else ["--no-repair"])]
         if self.coordinator:
             self.ended.append(self.coordinator)
-        self.coordinator = Process("coordinator", command, self._log("coordinator"))
+        # Where it keeps its id.
+        environment = os.environ | {"XDG_DATA_HOME": str(self.folder / "share")}
+        self.coordinator = Process("coordinator", command, self._log("coordinator"), environment)
         self.coordinator.wait_for_log(r"API listening on http://127\.0\.0\.1:\d+")
         return self.coordinator
 
@@ -139,6 +142,15 @@ class Cluster:
         answer = httpx.get(self.url + path, timeout=30, trust_env=False)
         answer.raise_for_status()
         return answer.json()
+
+    def text(self, path: str) -> str:
+        answer = httpx.get(self.url + path, timeout=30, trust_env=False)
+        answer.raise_for_status()
+        return answer.text
+
+    @staticmethod
+    def free_port() -> int:
+        return free_port()
 
     def worker_url(self, rank: int) -> str:
         return f"http://127.0.0.1:{self.ports[rank]}"

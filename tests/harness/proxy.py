@@ -4,6 +4,7 @@ It passes everything through and keeps a list of the requests it saw. A rule (a 
 on "METHOD target") makes it hold a request until released, so that a test can kill a process at
 exactly that point, or cut the connection, before the request or in the middle of its body.
 """
+import random
 import re
 import socket
 import threading
@@ -62,6 +63,8 @@ class Proxy:
         self._open: set[socket.socket] = set()
         self._closed = False
         self._rate: float | None = None
+        self._flips: tuple[str, float, random.Random] | None = None
+        self.flipped = 0
         self._sent_until = 0.0  # by time.monotonic(), at that rate
         self._listener = socket.create_server(("127.0.0.1", port), backlog=128)
         threading.Thread(target=self._accept, daemon=True).start()
@@ -83,6 +86,13 @@ class Proxy:
     def throttle(self, bytes_per_second: float) -> None:
         """From now on all answers together come no faster than this."""
         self._rate = bytes_per_second
+
+    def flip_bits(self, pattern: str, probability: float, seed: int) -> None:
+        """From now on bodies and answers of matching requests come with a flipped bit now and then."""
+        self._flips = (pattern, probability, random.Random(seed))
+
+    def flip_no_more(self) -> None:
+        self._flips = None
 
     def clear_requests(self) -> None:
         with self._lock:
@@ -137,6 +147,19 @@ class Proxy:
             self._sent_until = max(time.monotonic(), self._sent_until) + size / self._rate
             wait = self._sent_until - time.monotonic()
         time.sleep(max(0, wait))
+
+    def spoil(self, request: Request | None, piece: bytes) -> bytes:
+        """The piece of a body as it arrives."""
+        flips = self._flips
+        is_head = piece.startswith(b"HTTP/1.1 ")
+        if not flips or not request or is_head or len(piece) < 64 or not re.search(flips[0], request.line):
+            return piece
+        if flips[2].random() >= flips[1]:
+            return piece
+        self.flipped += 1
+        spoiled = bytearray(piece)
+        spoiled[flips[2].randrange(len(spoiled))] ^= 1 << flips[2].randrange(8)
+        return bytes(spoiled)
 
     def note(self, request: Request) -> Rule | None:
         """Records a request; returns the rule that applies to it, if any."""
@@ -203,7 +226,7 @@ class _Link:
             if cut_after is not None and passed + len(piece) >= cut_after:
                 self.worker.sendall(piece[:cut_after - passed])
                 raise OSError("cut by a rule")
-            self.worker.sendall(piece)
+            self.worker.sendall(self.proxy.spoil(request, piece))
             left -= len(piece)
             passed += len(piece)
         return buffer
@@ -220,7 +243,7 @@ class _Link:
                     if limit is not None and self.current.answer_bytes >= limit:
                         self.client.sendall(piece[:len(piece) - self.current.answer_bytes + limit])
                         return
-                self.client.sendall(piece)
+                self.client.sendall(self.proxy.spoil(self.current, piece))
         except OSError:
             pass
         finally:

@@ -128,6 +128,10 @@ def test_checksum_sync_rereads_what_is_due_once_and_names_damage(make_watched):
     content = bytearray(chunk.read_bytes())
     content[-1] ^= 1
     chunk.write_bytes(content)
+    # Nobody has read it for longer than scrub_every.
+    long_ago = time.time() - 8 * 86_400
+    for file in watched.cluster.chunk_files(1).values():
+        os.utime(file, (long_ago, long_ago))
     watched.cluster.workers[3].kill()
     watched.watch_alone()
     watched.wait_for(r"checksum_sync: ✗ rank 1 \(pi-1\): \d+ copies re-read, 0 MB, 1 damaged")

@@ -58,7 +58,7 @@ def test_a_store_into_a_generation_leaves_out_who_is_away_at_once(cluster):
                          "the others are there")
     assert sorted(cluster.refs(path)) == before
     row = cluster.get("/checkpoints")["checkpoints"][0]["generations"][0]
-    assert (row["safety"], row["lacking"]) == ("at_risk", [])
+    assert row["safety"] in ("at_risk", "healing") and row["lacking"] == []
 
 
 def test_a_brief_look_has_the_newest_complete_generation_of_each(cluster):
@@ -104,7 +104,7 @@ def test_a_gap_is_mended_as_far_as_it_can_be_while_another_worker_is_away(watche
     replace_worker(watched.cluster, 1)
     watched.wait_for("crosscheck: a.safetensors is not mended altogether: 2 of 6 copies belong on "
                      "workers that do not answer; the others are there", 40)
-    watched.wait_for("crosscheck: gap: a.safetensors: at risk: 1 of 2 copies; not mended: what it "
+    watched.wait_for("crosscheck: gap: a.safetensors: at risk: 1 of 2 copies.*; not mended: what it "
                      r"lacks belongs on workers that do not answer \(2 of 3 answer\)")
     watched.cluster.start_worker(2)
     watched.wait_stored("a.safetensors", seconds=30)

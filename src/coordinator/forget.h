@@ -1,0 +1,47 @@
+// Forgetting on purpose: one generation by its refs, each with witnesses that prove a newer one, or
+// a whole checkpoint by a tombstone on every worker. Threads: the coordinator's executor.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "coordinator/jobs.h"
+#include "coordinator/marks.h"
+#include "coordinator/members.h"
+#include "coordinator/overview.h"
+#include "net/asio.h"
+
+namespace grove {
+
+// The workers that hold a sound manifest of this generation, by index.
+std::vector<std::size_t> manifest_holders(std::span<WorkerInventory const> inventories,
+                                          CheckpointKey const& key, Generation generation);
+
+// Removes the generation's refs from every worker that answers and has some: shards first, then
+// manifests. `witnesses` (by index) must hold a newer complete generation, whole.
+// Fails: conflict (a witness does not prove it, or another coordinator deleted a short while ago),
+// as the workers; what was removed by then stays removed.
+Awaitable<Result<void>> forget_generation(Services const& services, Config const& config,
+                                          std::span<Member const> members,
+                                          std::span<WorkerInventory const> inventories,
+                                          CheckpointKey key, Generation generation,
+                                          std::vector<std::size_t> witnesses);
+
+struct ForgetRequest {
+  CheckpointKey key;
+  std::optional<Generation> only;  // none: the checkpoint with all of its generations
+  bool force = false;              // also the last complete generation, or a pinned checkpoint
+};
+
+// What a person asked for. Returns what was done, in words. Fails: not_found (nothing of it is
+// stored on the workers that answer), conflict (it is being stored; it is the last complete
+// generation, or pinned, and not forced), unavailable (fewer workers than `redundancy` could be
+// told).
+Awaitable<Result<std::string>> forget_as_asked(Services& services, Jobs& jobs, Config config,
+                                               ForgetRequest request);
+
+}  // namespace grove
