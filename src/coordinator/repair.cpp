@@ -198,9 +198,15 @@ Awaitable<void> Repair::repair_by_itself() {
     job->begin();
     co_await carry_out(*round.value(), job);
     bool const is_whole = job->state() == JobState::done && round.value()->later_count() == 0;
-    if (is_whole) continue;
+    if (is_whole) {
+      again_after_ = limits::repair_period;
+      continue;
+    }
+    // Soon at first: whoever was killed meanwhile may be back, and looks as before.
     settled_view_ = std::move(view);
-    settled_until_ = Presences::Clock::now() + limits::repair_again_after;
+    settled_until_ = Presences::Clock::now() + again_after_;
+    again_after_ =
+        std::min<std::chrono::milliseconds>(2 * again_after_, limits::repair_again_after);
   }
 }
 

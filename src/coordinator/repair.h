@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "coordinator/job.h"
 #include "coordinator/jobs.h"
 #include "coordinator/keeping_round.h"
@@ -76,6 +77,7 @@ class Repair {
   // is believed.
   std::string settled_view_;
   Presences::Clock::time_point settled_until_;
+  std::chrono::milliseconds again_after_ = limits::repair_period;  // longer with each that failed
   std::vector<std::string> told_short_;  // checkpoints that are known to be short of copies
   TaskGroup tasks_;
 };

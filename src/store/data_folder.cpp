@@ -144,7 +144,7 @@ Result<DataFolder> DataFolder::open(fs::path const& root, Rank rank, EmptyFolder
                 "mount it, or pass --new if this is a new disk",
                 shown(root));
   }
-  TRY(make_folders(root));
+  TRY(grove::make_folders(root));
   auto lock = FileLock::acquire(root / "lock");
   if (!lock) {
     if (lock.error().kind != ErrorKind::conflict) return lock.error();
@@ -189,16 +189,26 @@ Result<void> DataFolder::check_mounted() const {
 Result<void> DataFolder::write(fs::path const& path, std::span<std::byte const> bytes) const {
   TRY(auto pending, PendingFile::create(tmp()));
   TRY(pending.file().write_at(bytes, 0));
-  TRY(pending.commit_as(path));
-  return sync_folder(path.parent_path());
+  TRY(noted(pending.commit_as(path)));
+  return noted(sync_folder(path.parent_path()));
+}
+
+Result<void> DataFolder::make_folders(fs::path const& path) const {
+  return noted(grove::make_folders(path));
+}
+
+Result<void> DataFolder::noted(Result<void> durable) const {
+  // A full disk says so and can be trusted.
+  if (!durable && durable.error().kind == ErrorKind::internal) *must_reopen_ = true;
+  return durable;
 }
 
 Result<void> DataFolder::move_to_quarantine(fs::path const& path) const {
-  return move_away(root_, path, quarantine());
+  return noted(move_away(root_, path, quarantine()));
 }
 
 Result<void> DataFolder::move_to_trash(fs::path const& path) const {
-  return move_away(root_, path, trash());
+  return noted(move_away(root_, path, trash()));
 }
 
 }  // namespace grove

@@ -12,9 +12,11 @@
 // Threads: open once; all else is safe from any thread. Blocking.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -65,19 +67,30 @@ class DataFolder {
   // empty folder behind. Fails: unavailable, saying so.
   Result<void> check_mounted() const;
 
-  // Writes a file of this folder durably, by way of tmp/. An existing one is replaced.
+  // Writes a file of this folder durably, by way of tmp/. An existing one is replaced. Where the
+  // disk does not take it, nothing written since the last good sync may be trusted: see
+  // must_reopen().
   Result<void> write(std::filesystem::path const& path, std::span<std::byte const> bytes) const;
+  // mkdir -p of a folder in this one, durably.
+  Result<void> make_folders(std::filesystem::path const& path) const;
   // Moves a file of this folder to quarantine/ or trash/, durably. There its name tells where it
   // was: its path beneath root() with "-" for "/". Moving what is not there is fine.
   Result<void> move_to_quarantine(std::filesystem::path const& path) const;
   Result<void> move_to_trash(std::filesystem::path const& path) const;
 
+  // A sync has failed: what this process believes to be on the disk may not be. Only opening the
+  // folder again, in a new process, tells.
+  bool must_reopen() const { return *must_reopen_; }
+
  private:
   DataFolder(std::filesystem::path root, Rank rank, std::string id, FileLock lock);
+  Result<void> noted(Result<void> durable) const;
+
   std::filesystem::path root_;
   Rank rank_;
   std::string id_;
   FileLock lock_;
+  std::unique_ptr<std::atomic<bool>> must_reopen_ = std::make_unique<std::atomic<bool>>(false);
 };
 
 }  // namespace grove

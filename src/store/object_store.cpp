@@ -51,6 +51,7 @@ Result<Buffer> ObjectStore::get(Digest const& digest) const {
   std::lock_guard const lock(changes_mutex_);
   bytes = read(digest);
   if (bytes || bytes.error().kind != ErrorKind::corrupt) return bytes;
+  ++damaged_count_;
   auto const moved = folder_.move_to_quarantine(path_of(digest));
   if (!moved) {
     return fail(ErrorKind::corrupt, "{}, and not into quarantine: {}", bytes.error().message,

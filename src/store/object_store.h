@@ -4,6 +4,7 @@
 // Threads: any; calls block on the disk.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <mutex>
@@ -35,6 +36,8 @@ class ObjectStore {
   Result<void> put(Digest const& digest, std::span<std::byte const> bytes);
   // Fails: not_found; corrupt: it is moved to quarantine/ and counts as absent from then on.
   Result<Buffer> get(Digest const& digest) const;
+  // Objects that were found damaged since the start.
+  std::uint64_t damaged_count() const { return damaged_count_; }
   // Removes one object; returns whether it was here.
   Result<bool> remove(Digest const& digest);
   // Removes what is not in `kept` (sorted) and was written at or before `written_by_ns`; returns
@@ -49,6 +52,7 @@ class ObjectStore {
   DataFolder const& folder_;
   Kind const kind_;
   mutable std::mutex changes_mutex_;
+  mutable std::atomic<std::uint64_t> damaged_count_{0};
 };
 
 }  // namespace grove

@@ -118,6 +118,22 @@ Result<std::vector<Pin>> load_pins(DataFolder const& folder) {
   return load_marks<Pin>(folder, folder.pins(), parse_pin, pin_path);
 }
 
+Result<bool> reread_ref_file(DataFolder const& folder, Ref const& ref) {
+  auto const path = ref_path(folder, ref.key, ref.generation, ref.name);
+  {
+    auto file = File::open_readonly(path);
+    if (!file && file.error().kind == ErrorKind::not_found) return false;
+    if (file) file.value().drop_cache(0, limits::ref_bytes_max);
+  }
+  auto const parse = [&ref](std::span<std::byte const> bytes) -> Result<Ref> {
+    TRY(auto read, parse_ref(bytes));
+    if (read == ref) return read;
+    return fail(ErrorKind::corrupt, "it says another thing than when it was written");
+  };
+  TRY(auto const read, load<Ref>(folder, path, parse, [&](Ref const&) { return path; }));
+  return read.has_value();
+}
+
 Result<void> trash_ref(DataFolder const& folder, CheckpointKey const& key, Generation generation,
                        RefName const& name) {
   auto const path = ref_path(folder, key, generation, name);

@@ -27,6 +27,10 @@ Result<std::vector<Ref>> load_refs(DataFolder const& folder);
 Result<std::vector<Tombstone>> load_tombstones(DataFolder const& folder);
 Result<std::vector<Pin>> load_pins(DataFolder const& folder);
 
+// Reads the file of this ref again, from the disk: whether it still says so. One that is damaged
+// goes to quarantine.
+Result<bool> reread_ref_file(DataFolder const& folder, Ref const& ref);
+
 // Moves the file of a ref to trash/ and removes folders of refs/ that are empty then. Durable.
 // Removing what is not there is fine.
 Result<void> trash_ref(DataFolder const& folder, CheckpointKey const& key, Generation generation,

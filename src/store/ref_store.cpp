@@ -64,11 +64,11 @@ struct RefStore::State {
                            .bytes_max = limits::manifest_bytes_max,
                            .check = check_manifest}) {}
 
-  // What counting a ref's chunks once gave. "None is missing" holds until some chunk goes away.
+  // What counting a ref's chunks once gave. "None is missing" holds until something goes away.
   struct Counted {
     std::uint64_t bytes = 0;
     std::uint64_t missing_count = 0;
-    std::uint64_t removals_count = 0;
+    std::uint64_t losses_count = 0;
   };
 
   Result<void> check_room(std::uint64_t bytes) const {
@@ -78,6 +78,12 @@ struct RefStore::State {
                 "cannot keep a list of chunks: {}: {} bytes are left above the reserve of {}; free "
                 "some space or lower `reserve`",
                 printable(folder.root().native()), usable, chunks.reserved_bytes());
+  }
+
+  // Grows with whatever goes away that a ref may name: a chunk, or a list or manifest that was
+  // damaged.
+  std::uint64_t losses_count() const {
+    return chunks.removals_count() + lists.damaged_count() + manifests.damaged_count();
   }
 
   Result<ShardList> list(Digest const& digest) const {
@@ -109,17 +115,17 @@ struct RefStore::State {
 
   Counted count(Ref const& ref) {
     // Read first: a chunk that goes away while we count makes the count old at once.
-    auto const removals_count = chunks.removals_count();
+    auto const losses = losses_count();
     {
       std::lock_guard const lock(mutex);
       auto const known = counted.find(ref.target);
-      if (known != counted.end() && known->second.removals_count == removals_count) {
+      if (known != counted.end() && known->second.losses_count == losses) {
         return known->second;
       }
     }
     auto const reached = reach(ref);
     if (!reached) return Counted{.missing_count = 1};
-    Counted fresh{.removals_count = removals_count};
+    Counted fresh{.losses_count = losses};
     for (auto const& chunk : reached.value().chunks) fresh.bytes += chunk.raw_bytes;
     // Durable ones alone: of a chunk that was damaged and came again the ref has promised more than
     // the page cache.
@@ -264,7 +270,7 @@ Result<PutRefOutcome> RefStore::put_ref(Ref const& ref) {
   if (state_->index.find(ref.key, ref.generation, ref.name)) return PutRefOutcome{};
 
   auto const path = ref_path(state_->folder, ref.key, ref.generation, ref.name);
-  TRY(make_folders(path.parent_path()));
+  TRY(state_->folder.make_folders(path.parent_path()));
   auto const text = serialize(ref);
   TRY(state_->folder.write(path, std::as_bytes(std::span(text))));
   state_->index.insert(ref);
@@ -295,9 +301,9 @@ Result<RefStore::Page> RefStore::inventory(RefSelection const& wanted, std::stri
 Digest RefStore::inventory_digest() const {
   auto digest = state_->index.digest();
   // So that damage is looked after at once.
-  if (auto const count = state_->chunks.damaged_count(); count > 0) {
-    toggle(digest, sha256(fmt::format("{} damaged chunks", count)));
-  }
+  auto const damaged_count = state_->chunks.damaged_count() + state_->lists.damaged_count() +
+                             state_->manifests.damaged_count();
+  if (damaged_count > 0) toggle(digest, sha256(fmt::format("{} damaged", damaged_count)));
   std::lock_guard const lock(state_->mutex);
   toggle(digest, state_->tombstones_digest);
   return digest;
@@ -314,6 +320,15 @@ std::vector<Ref> RefStore::all_refs() const {
 
 std::uint64_t RefStore::refs_version() const {
   return state_->index.version();
+}
+
+Result<bool> RefStore::reread_file(Ref const& ref) {
+  std::lock_guard const lock(state_->collector_mutex);
+  // Forgotten meanwhile, or put again with another target: nothing to say of this one.
+  if (state_->index.find(ref.key, ref.generation, ref.name) != ref) return true;
+  TRY(auto const is_sound, reread_ref_file(state_->folder, ref));
+  if (!is_sound) state_->index.erase(ref.key, ref.generation, ref.name);
+  return is_sound;
 }
 
 void RefStore::mark_verified(Ref const& ref, std::optional<std::int64_t> verified_ms) {

@@ -98,6 +98,9 @@ class RefStore {
   // Grows with every ref put or removed, so that who has seen all of them need not look again.
   std::uint64_t refs_version() const;
 
+  // Reads the ref's own file again; a damaged one is quarantined, and no longer held. Says whether
+  // it was sound.
+  Result<bool> reread_file(Ref const& ref);
   // Records that all chunks of the ref were re-read and match, or (none) that some do not.
   void mark_reread(Ref const& ref, std::optional<std::int64_t> reread_ms);
   // Records when they were last known to, as their files tell.

@@ -84,6 +84,17 @@ TEST(RefStore, CountsAShardWhoseListIsDamagedAsDamaged) {
   EXPECT_EQ(inventory(store)[1].missing_count, 0U);
 }
 
+TEST(RefStore, ShowsAListAsDamagedAsSoonAsSomebodyHasReadIt) {
+  TestStore store;
+  auto const ref = store.put_shard(identity, 7, 0, {"a"});
+  EXPECT_EQ(store.refs().inventory({}, "", 10).value().entries.at(0).missing_count, 0U);
+  auto const before = store.refs().inventory_digest();
+  flip_byte(store.list_path(ref.target), 30);
+  EXPECT_EQ(kind_of(store.refs().list_bytes(ref.target)), ErrorKind::corrupt);
+  EXPECT_EQ(store.refs().inventory({}, "", 10).value().entries.at(0).missing_count, 1U);
+  EXPECT_NE(store.refs().inventory_digest(), before);
+}
+
 TEST(RefStore, PagesTheInventory) {
   TestStore store;
   auto const first = store.put_shard("a", 1, 0, {"x"});

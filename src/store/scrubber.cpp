@@ -32,9 +32,14 @@ class Scrub {
   }
 
   Result<std::optional<bool>> verify(Ref const& ref) {
+    TRY(auto const is_ref_sound, refs_.reread_file(ref));
+    if (!is_ref_sound) {
+      report_.damaged.push_back(ref.target);
+      return std::optional(false);
+    }
     auto const reached = refs_.reach(ref);
     if (!reached) {
-      TRY(check_damage(reached.error()));
+      TRY(note_damage(ref, reached.error()));
       refs_.mark_reread(ref, std::nullopt);
       return std::optional(false);
     }
@@ -61,7 +66,7 @@ class Scrub {
     for (auto const& ref : refs_.all_refs()) {
       auto const reached = refs_.reach(ref);
       if (!reached) {
-        TRY(check_damage(reached.error()));
+        TRY(note_damage(ref, reached.error()));
         due.push_back({ref, 0});
         continue;
       }
@@ -100,6 +105,12 @@ class Scrub {
     }
     TRY(check_damage(bytes.error()));
     return false;
+  }
+
+  // Of what a ref names itself. It is found once: in quarantine it is not found any more.
+  Result<void> note_damage(Ref const& ref, Error const& error) {
+    if (error.kind == ErrorKind::corrupt) report_.damaged.push_back(ref.target);
+    return check_damage(error);
   }
 
   // A full table of open files says nothing about a chunk.

@@ -22,7 +22,9 @@ namespace grove {
 struct ScrubReport {
   std::uint64_t chunks_read = 0;
   std::uint64_t bytes_read = 0;
-  std::vector<Digest> damaged;  // chunks that no longer matched their name
+  // Chunks, shard lists and manifests that no longer matched their name, and what damaged refs
+  // named.
+  std::vector<Digest> damaged;
   std::uint64_t refs_verified = 0;
   bool is_whole = true;  // it came to its end
   // When the chunk that was proven last the longest ago was, of all that refs name and that are
@@ -39,10 +41,11 @@ struct ScrubScope {
 using ScrubGate = std::function<bool(ScrubReport const&)>;
 
 // Reads every chunk of `scope` that some ref names, dropping it from the page cache first, decodes
-// it and proves its SHA-256: those of the ref first whose oldest chunk is the oldest. A ref all of
-// whose chunks are good is marked verified as soon as they are. A chunk that was absent before is
-// no find of this pass: the inventory tells it. Fails: as base/file.h does for a disk that cannot
-// be read for another reason than damage.
+// it and proves its SHA-256, and what leads there (the ref's file, its list or manifest): those of
+// the ref first whose oldest chunk is the oldest. A ref all of whose chunks are good is marked
+// verified as soon as they are. A chunk that was absent before is no find of this pass: the
+// inventory tells it. Fails: as base/file.h does for a disk that cannot be read for another reason
+// than damage.
 Result<ScrubReport> scrub(ChunkStore& chunks, RefStore& refs, ScrubScope scope,
                           ScrubGate const& keep_going);
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "base/wall_clock.h"
+#include "store/ref_files.h"
 #include "store/test_store.h"
 
 namespace grove {
@@ -86,8 +87,28 @@ TEST(Scrub, GoesOnBehindAListThatIsDamaged) {
   flip_byte(store.list_path(damaged.target), 30);
   auto const report = scrub(store.chunks(), store.refs(), {}, go_on).value();
   EXPECT_EQ(report.refs_verified, 1U);
+  EXPECT_EQ(report.damaged, std::vector{damaged.target});
   EXPECT_TRUE(entry_of(store, sound).verified_ms);
   EXPECT_EQ(entry_of(store, damaged).missing_count, 1U);
+  EXPECT_TRUE(scrub(store.chunks(), store.refs(), {}, go_on).value().damaged.empty());
+}
+
+TEST(Scrub, FindsARefWhoseFileHasChangedAndHoldsItNoLonger) {
+  TestStore store;
+  auto const damaged = store.put_shard(identity, 7, 0, {"a"});
+  auto const sound = store.put_shard(identity, 7, 1, {"b"});
+  auto const path = ref_path(store.data(), damaged.key, damaged.generation, damaged.name);
+  auto const text = text_of(read_whole(path, 4096).value().span());
+  flip_byte(path, static_cast<std::streamoff>(text.find(damaged.target.hex().substr(0, 8)) + 9));
+  auto const before = store.refs().inventory_digest();
+  auto const report = scrub(store.chunks(), store.refs(), {}, go_on).value();
+  EXPECT_EQ(report.damaged, std::vector{damaged.target});
+  EXPECT_EQ(store.refs().all_refs(), std::vector{sound});
+  EXPECT_NE(store.refs().inventory_digest(), before);
+  EXPECT_EQ(names_in(store.data().quarantine()).size(), 1U);
+  // It may be put again, from another worker.
+  EXPECT_TRUE(store.refs().put_ref(damaged).value().missing.empty());
+  EXPECT_EQ(scrub(store.chunks(), store.refs(), {}, go_on).value().refs_verified, 2U);
 }
 
 TEST(Scrub, EndsEarlyWhenToldAndKeepsWhatItHasProven) {

@@ -11,6 +11,10 @@
 namespace grove {
 namespace {
 
+// A worker proves what it sends, and says so where its disk is at fault: other bytes come of the
+// wire, and most likely not a second time. There may be no other holder.
+constexpr int tries_of_bytes = 2;
+
 Result<void> prove_and_hand_on(Digest const& digest, std::span<std::byte const> encoded,
                                ChunkSink const& sink, Proof proof) {
   if (proof == Proof::by_sink) return sink(digest, encoded, {});
@@ -121,14 +125,15 @@ class Pull {
 
 Awaitable<Result<void>> pull_chunk(WorkerClient& from, Digest digest, ChunkSink const& sink,
                                    Offload& offload, Proof proof) {
-  CO_TRY(auto const encoded, co_await from.get_chunk(digest));
-  auto taken =
-      co_await offload.run([&] { return prove_and_hand_on(digest, encoded.span(), sink, proof); });
-  if (!taken && taken.error().kind == ErrorKind::corrupt) {
+  for (int tries_left = tries_of_bytes - 1;; --tries_left) {
+    CO_TRY(auto const encoded, co_await from.get_chunk(digest));
+    auto taken = co_await offload.run(
+        [&] { return prove_and_hand_on(digest, encoded.span(), sink, proof); });
+    if (taken || taken.error().kind != ErrorKind::corrupt) co_return taken;
+    if (tries_left > 0) continue;
     co_return fail(ErrorKind::corrupt, "{}: {}", from.address().endpoint.text(),
                    taken.error().message);
   }
-  co_return taken;
 }
 
 Awaitable<std::vector<PullOutcome>> pull_chunks(WorkerClient& from,

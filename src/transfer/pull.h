@@ -34,7 +34,8 @@ using DeltaSink =
 // every byte twice: it gets an empty `raw` and answers `corrupt` itself.
 enum class Proof { before_sink, by_sink };
 
-// One chunk. Fails: what the worker or the sink said; corrupt (other bytes than `digest` names).
+// One chunk. Other bytes than `digest` names are asked for once more: a bit may have flipped on the
+// wire. Fails: what the worker or the sink said; corrupt (other bytes again).
 Awaitable<Result<void>> pull_chunk(WorkerClient& from, Digest digest, ChunkSink const& sink,
                                    Offload& offload, Proof proof = Proof::before_sink);
 

@@ -46,6 +46,7 @@ class FakeSource {
   std::function<Result<std::string>()> give_delta = [] {
     return Result<std::string>(fail(ErrorKind::conflict, "no such base"));
   };
+  std::size_t answers_to_spoil = 0;
   std::size_t deltas_asked_count = 0;
   std::size_t at_once = 0;
   std::size_t at_once_max = 0;
@@ -67,8 +68,13 @@ class FakeSource {
                  }
                  auto const found = chunks_.find(request.args().at(0));
                  if (found == chunks_.end()) co_return fail(ErrorKind::not_found, "not here");
+                 auto bytes = found->second;
+                 if (answers_to_spoil > 0) {
+                   --answers_to_spoil;
+                   bytes.back() = static_cast<char>(bytes.back() ^ 1);
+                 }
                  co_return co_await responder.send_text(200, "application/octet-stream",
-                                                        found->second);
+                                                        std::move(bytes));
                });
     return router;
   }
@@ -188,6 +194,27 @@ TEST(Pull, LeavesTheProofToASinkThatWantsIt) {
     EXPECT_EQ(kind_of(outcomes.front()), ErrorKind::corrupt);
     co_await source.stop();
   });
+}
+
+TEST(Pull, AsksOnceMoreForWhatTheWireHasSpoiled) {
+  TestLoop loop;
+  Offload offload(2);
+  FakeSource source(loop);
+  Received received;
+  auto const chunk = source.add("good");
+  std::vector<WantedChunk> const asked{{chunk}};
+  loop.run([&]() -> Awaitable<void> {
+    auto client = source.client();
+    source.answers_to_spoil = 1;
+    auto const second = co_await pull_chunks(client, asked, received.sink(), offload, {});
+    EXPECT_EQ(kind_of(second.front()), std::nullopt);
+    source.answers_to_spoil = 2;
+    auto const never = co_await pull_chunks(client, asked, received.sink(), offload, {});
+    EXPECT_EQ(kind_of(never.front()), ErrorKind::corrupt);
+    EXPECT_EQ(source.answers_to_spoil, 0u);
+    co_await source.stop();
+  });
+  EXPECT_EQ(received.chunks(), (std::map<Digest, std::string>{{chunk, "good"}}));
 }
 
 TEST(Pull, StopsAtASourceThatIsNotThereWhereTold) {

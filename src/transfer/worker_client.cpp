@@ -287,16 +287,16 @@ Awaitable<Result<void>> WorkerClient::put_manifest(Digest digest,
 
 Awaitable<Result<Buffer>> WorkerClient::get_object(std::string target, Digest digest,
                                                    std::uint64_t bytes_max) {
-  HttpCall call;
-  call.target = std::move(target);
-  call.reply_bytes_max = bytes_max;
-  auto reply = checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call)));
-  if (!reply) co_return reply.error();
-  if (sha256(reply.value().body.span()) != digest) {
-    co_return fail(ErrorKind::corrupt, "{}: sent other bytes than {} names",
-                   address_.endpoint.text(), digest.short_hex());
+  for (int tries_left = 2; tries_left > 0; --tries_left) {
+    HttpCall call;
+    call.target = target;
+    call.reply_bytes_max = bytes_max;
+    CO_TRY(auto reply,
+           checked(address_.endpoint, co_await http_.call(address_.endpoint, std::move(call))));
+    if (sha256(reply.body.span()) == digest) co_return std::move(reply.body);
   }
-  co_return std::move(reply.value().body);
+  co_return fail(ErrorKind::corrupt, "{}: sent other bytes than {} names", address_.endpoint.text(),
+                 digest.short_hex());
 }
 
 Awaitable<Result<ShardList>> WorkerClient::get_list(Digest digest, std::uint64_t bytes_max) {

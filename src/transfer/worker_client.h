@@ -100,6 +100,7 @@ class WorkerClient {
   Awaitable<Result<void>> end_job(std::string target);
   Awaitable<Result<void>> put_encoded(std::string target, std::span<std::byte const> encoded);
   Awaitable<Result<Buffer>> get_encoded(std::string target);
+  // A worker proves what it sends: other bytes come of the wire, and are asked for once more.
   Awaitable<Result<Buffer>> get_object(std::string target, Digest digest, std::uint64_t bytes_max);
 
   HttpClient& http_;

@@ -77,7 +77,7 @@ Awaitable<Config> Holdings::current_config() {
 }
 
 void Holdings::check_store(Error const& error) {
-  if (chunks.is_poisoned()) on_fatal(error);
+  if (chunks.is_poisoned() || folder.must_reopen()) on_fatal(error);
 }
 
 }  // namespace grove

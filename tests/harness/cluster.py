@@ -1,6 +1,7 @@
 """A real cluster for a test: workers and a coordinator as processes on free loopback ports."""
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ class Cluster:
         self.config_path = folder / "config.yaml"
         self.ranks = list(range(1, workers + 1))
         self.prefix = prefix or []  # put before the coordinator's command
+        self.worker_prefixes: dict[int, list[str]] = {}  # … and before a worker's, at each of its starts
         self.workers: dict[int, Process] = {}
         self.coordinator: Process | None = None
         self.ended: list[Process] = []
@@ -71,14 +73,20 @@ class Cluster:
                      prefix: list[str] | None = None) -> Process:
         data = self.data(rank)
         new = [] if data.exists() else ["--new"]
-        command = [*(prefix or []), str(GROVE), "worker", "--rank", str(rank), "--config", str(self.config_path),
-                   "--data", str(data), "--port", str(self.ports[rank]), "--no-announce", *new, *extra]
+        command = [*(prefix or self.worker_prefixes.get(rank, [])), str(GROVE), "worker", "--rank", str(rank),
+                   "--config", str(self.config_path), "--data", str(data), "--port", str(self.ports[rank]),
+                   "--no-announce", *new, *extra]
         if old := self.workers.get(rank):
             self.ended.append(old)
         self.workers[rank] = Process(f"worker {rank}", command, self._log(f"worker_{rank}"))
         if wait:
             self.workers[rank].wait_for_log(r"listening on \S+:\d+")
         return self.workers[rank]
+
+    def lose_disk(self, rank: int) -> None:
+        """Kills the worker; started again it takes the empty folder for a new disk."""
+        self.workers[rank].kill()
+        shutil.rmtree(self.data(rank))
 
     def start_coordinator(self, watch: bool = False) -> Process:
         command = [*self.prefix, str(GROVE), "start", "--config", str(self.config_path),

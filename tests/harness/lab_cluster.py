@@ -78,6 +78,18 @@ class LabCluster:
         answer = self.call(f"/{endpoint}?ckpt_path={path}", "POST").stdout
         return answer.rsplit("\n", 1)[0].splitlines()
 
+    def store(self, path: Path) -> list[str]:
+        return self.job("store-shard", path)
+
+    def gather(self, path: Path, output: Path) -> list[str]:
+        answer = self.call(f"/gather-shards?ckpt_path={path}&output={output}", "POST").stdout
+        return answer.rsplit("\n", 1)[0].splitlines()
+
+    def get(self, target: str) -> dict:
+        answer = self.call(target).stdout
+        assert answer.endswith("200"), answer
+        return json.loads(answer[:-3])
+
     def follow(self, endpoint: str, path: Path) -> Iterator[str]:
         """The job's lines as they come; who stops reading leaves the job to itself."""
         curl = self.coordinator.popen(

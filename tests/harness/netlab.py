@@ -9,15 +9,19 @@ shared with this machine. A host's namespaces belong to a process that waits on 
 have no name anywhere: labs do not meet, and none is left behind even where a test run is killed.
 """
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.binary import ROOT
 from harness.process import Process
 from harness.waiting import wait_until
 
 Command = Sequence[str | Path]
+NOBODY = "02:00:00:00:00:99"  # no card has this address: what is sent to it is dropped
+RELAY = ROOT / "bench/lab/far_cable.py"
 
 
 def require_netlab() -> None:
@@ -118,6 +122,7 @@ class Netlab:
     def __init__(self, *names: str):
         require_netlab()
         self.hosts: dict[str, Host] = {}
+        self.relays: list[subprocess.Popen] = []
         self.switch = Namespaces("switch")
         try:
             # Without a querier on the wire, a bridge that snoops may drop mDNS.
@@ -148,7 +153,38 @@ class Netlab:
     def heal(self, name: str) -> None:
         self.switch.ip(f"link set {name} up")
 
+    def cut_towards(self, name: str, other: str) -> None:
+        """Half-open: what `name` sends to `other` is lost, what it is sent arrives."""
+        self.host(name).ip(f"neigh replace {self.host(other).address} lladdr {NOBODY} dev eth0 nud permanent")
+
+    def heal_towards(self, name: str, other: str) -> None:
+        self.host(name).ip(f"neigh del {self.host(other).address} dev eth0")
+
+    def slow(self, name: str, mbit: float) -> None:
+        """Both directions of the host's cable."""
+        for where, device in [(self.host(name), "eth0"), (self.switch, name)]:
+            where.run(["tc", "qdisc", "replace", "dev", device, "root", "tbf", "rate", f"{mbit}mbit", "burst", "16kb",
+                       "latency", "200ms"])
+
+    def make_lossy(self, loss: float, delay: float) -> None:
+        """All cables lose this share of the packets to a host, and delay them so many seconds."""
+        if shutil.which("ethtool") is None:
+            import pytest
+            pytest.skip("needs ethtool")
+        for host in self.hosts.values():  # the relay sees whole frames, with their checksums
+            host.run(["ethtool", "-K", "eth0", "tx", "off"])
+        relay = subprocess.Popen([*self.switch.prefix, "/usr/bin/python3", str(RELAY), str(delay), str(loss), *self.hosts],
+                                 stdout=subprocess.PIPE, text=True)
+        self.relays.append(relay)
+        assert relay.stdout.readline() == "ready\n", "the relay does not start"
+        for name in self.hosts:
+            self.switch.ip(f"link set {name} nomaster", f"link set {name}-far master br0 up")
+
     def close(self) -> None:
+        for relay in self.relays:
+            relay.kill()
+            relay.wait(10)
+            relay.stdout.close()
         for namespaces in [*self.hosts.values(), self.switch]:
             namespaces.close()
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], what: str, seconds: float = 20) -> T:
+def wait_until(condition: Callable[[], T], what: str, seconds: float = 20, period: float = 0.005) -> T:
     """Returns the condition's first true value; fails, naming `what`, at the deadline."""
     deadline = time.monotonic() + seconds
     while True:
@@ -14,4 +14,4 @@ def wait_until(condition: Callable[[], T], what: str, seconds: float = 20) -> T:
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds} s in vain: {what}")
-        time.sleep(0.005)
+        time.sleep(period)

@@ -4,213 +4,232 @@ descriptors and disk space stay flat. Run by `make soak MINUTES=60` (scripts/soa
 The seed is printed; the same seed makes the same choices, though not at the same moments. Prints a table at the end and
 exits with 1 where anything that was acknowledged did not come back, or something grew."""
 import argparse
-import random
-import re
+import os
 import shutil
-import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import httpx  # noqa: E402
+
 from harness.checkpoints import model, random_bytes  # noqa: E402
 from harness.cluster import Cluster  # noqa: E402
-from harness.promise import Ledger  # noqa: E402
+from harness.promise import Promise  # noqa: E402
+from harness.seeds import Story  # noqa: E402
+from harness.small_disk import SmallDisk, can_mount_images  # noqa: E402
 from harness.waiting import wait_until  # noqa: E402
+from samples import Sampler  # noqa: E402
 
 WORKERS = 6
+GENERATIONS = 2
 FILES = 24  # that there are at a time, about
-SAMPLE_SECONDS = 20
-# The last quarter's median may be so much above the second's: the first quarter fills caches and disks.
-TOLERANCE = {"memory": 1.25, "descriptors": 1.25, "disk": 1.25}
-SLACK = {"memory": 16 << 20, "descriptors": 16, "disk": 64 << 20}
+DISK_MEGABYTES = 1500  # of the one worker that has a small disk of its own, to be filled up
+DISK_PERCENT_MAX = 110  # at the end: of the bytes of what is kept, both copies
+SAFE_AGAIN = 240  # seconds, after any fault
 
 
 class Soak:
-    def __init__(self, folder: Path, seed: int):
-        self.random = random.Random(seed)
-        self.cluster = Cluster(folder, workers=WORKERS, n_chunks=WORKERS, generations=2, repair_after="5s",
-                               scrub_every="60s", collect_after="30s")
-        self.cluster.start()
-        self.ledger = Ledger(self.cluster)
+    def __init__(self, folder: Path, seed: int, minutes: float):
+        self.story = Story(seed)
+        self.cluster = Cluster(folder, workers=WORKERS, n_chunks=WORKERS, generations=GENERATIONS, repair_after="5s",
+                               scrub_every="60s", collect_after="30s", reserve="1 %")
+        self.disk = SmallDisk(self.cluster, 6, DISK_MEGABYTES) if can_mount_images(folder) else None
+        for rank in self.cluster.ranks:
+            self.cluster.start_worker(rank, "--new")
+        self.cluster.start_coordinator()
+        self.promise = Promise(self.cluster, self.story)
         self.counts: Counter[str] = Counter()
-        self.samples: list[dict[str, dict[str, float]]] = []
+        self.sampler = Sampler(self.cluster, self.data, self.owed_bytes, minutes)
         self.names = 0
+        self.busy: set[Path] = set()
+
+    def data(self, rank: int) -> Path:
+        """Where the data of a worker are seen from here."""
+        return self.disk.inside if self.disk and rank == self.disk.rank else self.cluster.data(rank)
+
+    def owed_bytes(self) -> int:
+        """Of every generation that is kept, twice."""
+        return 2 * sum(row["bytes"] for checkpoint in self.cluster.get("/checkpoints")["checkpoints"]
+                       for row in checkpoint["generations"] if row["state"] == "complete")
+
+    def quiet(self) -> list[Path]:
+        """The files that are owed and not being stored just now."""
+        return [path for path in self.promise.acknowledged() if path not in self.busy]
 
     # --- what is done ---
 
     def store(self) -> None:
-        paths = self.ledger.paths()
-        if len(paths) < FILES or not paths:
+        """A new file, or one that is there: changed, or as it is."""
+        paths = self.quiet()
+        if len(paths) < FILES:
             self.names += 1
-            suffix = self.random.choice(["safetensors", "bin"])
-            path = self.cluster.ckpt_root / f"run{self.names % 5}/step_{self.names}/model.{suffix}"
-            content = model(self.random.choice([0.1, 1, 4, 12, 40]), seed=self.names) if suffix == "safetensors" \
-                else random_bytes(self.random.choice([100_000, 5_000_000]), self.names)
-        else:
-            path = self.random.choice(paths)
-            content = None
-            if path.suffix == ".bin" and self.random.random() < 0.7:
-                content = random_bytes(self.random.choice([100_000, 5_000_000]), self.random.randrange(1 << 30))
-            elif self.random.random() < 0.7:
-                content = model(self.random.choice([0.1, 1, 4, 12]), seed=self.random.randrange(1 << 30))
-        done = self.ledger.store(path, content)
-        self.counts["stored" if done else "stores that failed"] += 1
+            name = f"run{self.names % 5}/step_{self.names}/model.{self.story.choice(['safetensors', 'bin'])}"
+            self._store(name, self._content(name, most=40))
+            return
+        path = self.story.choice(paths)
+        name = self.cluster.identity(path)
+        is_changed = self.story.random() < 0.7
+        self._store(name, self._content(name, most=12) if is_changed else path.read_bytes())
+
+    def _content(self, name: str, most: float) -> bytes:
+        seed = self.story.randrange(1 << 30)
+        megabytes = self.story.choice([size for size in (0.1, 1, 4, 12, 40) if size <= most])
+        return model(megabytes, seed=seed) if name.endswith(".safetensors") else random_bytes(int(megabytes * 1e6), seed)
+
+    def _store(self, name: str, content: bytes) -> None:
+        path = self.cluster.ckpt_root / name
+        self.busy.add(path)
+        done = self.promise.store(name, content)
+        self.busy.discard(path)
+        self.counts["stored" if done else "stores that said ERROR"] += 1
 
     def gather(self) -> None:
-        if paths := self.ledger.paths():
-            self.ledger.check(self.random.choice(paths))
+        if paths := self.quiet():
+            self.promise.check_one(self.story.choice(paths))
             self.counts["gathered and compared"] += 1
 
     def forget(self) -> None:
-        paths = self.ledger.paths()
+        paths = self.quiet()
         if len(paths) < FILES // 2:
             return
-        path = self.random.choice(paths)
-        done = self.ledger.forget(path)
-        self.counts["forgotten" if done else "deletions that failed"] += 1
-        if done:
-            path.unlink(missing_ok=True)
+        path = self.story.choice(paths)
+        self.promise.may_be_gone(path)
+        answer = httpx.delete(f"{self.cluster.url}/checkpoints/{quote(self.cluster.identity(path), safe='')}",
+                              params={"force": "true"}, timeout=60, trust_env=False)
+        self.story.tell(f"delete {path.parent.name}: {answer.status_code}")
+        if answer.status_code == 200:
+            self.promise.forget(path)
+            path.unlink()
+            self.counts["forgotten"] += 1
 
     # --- faults ---
 
     def rank(self) -> int:
-        return self.random.choice(self.cluster.ranks)
+        return self.story.choice(self.cluster.ranks)
+
+    def beside_a_fault(self, name: str, begin: Callable[[], None], end: Callable[[], None]) -> None:
+        """A store is running when the fault begins, and one and a gather run before it ends."""
+        self.counts[name] += 1
+        self.story.tell(name)
+        storing = threading.Thread(target=self.store)
+        storing.start()
+        time.sleep(self.story.uniform(0, 0.5))
+        begin()
+        storing.join()
+        self.story.choice([self.store, self.gather])()
+        end()
+        self.wait_safe()
+
+    def wait_safe(self) -> None:
+        """Two faults at a time are more than the promise takes."""
+        began = time.monotonic()
+        self.promise.wait_safe(SAFE_AGAIN)
+        self.counts["seconds until all was safe again"] += int(time.monotonic() - began)
 
     def kill_worker(self) -> None:
         rank = self.rank()
-        self.cluster.workers[rank].kill()
-        self.store()
-        self.cluster.start_worker(rank)
+        self.beside_a_fault("kill -9 of a worker", self.cluster.workers[rank].kill, lambda: self.cluster.start_worker(rank))
 
     def kill_coordinator(self) -> None:
+        self.counts["kill -9 of the coordinator"] += 1
+        storing = threading.Thread(target=self.store)
+        storing.start()
+        time.sleep(self.story.uniform(0, 0.5))
         self.cluster.coordinator.kill()
+        storing.join()
         self.cluster.start_coordinator()
 
     def hang_worker(self) -> None:
         worker = self.cluster.workers[self.rank()]
-        worker.pause()
-        self.store()
-        worker.resume()
+        self.beside_a_fault("SIGSTOP of a worker", worker.pause, worker.resume)
 
     def lose_disk(self) -> None:
-        if not self.ledger.is_whole():
-            return
         rank = self.rank()
-        self.cluster.workers[rank].kill()
-        shutil.rmtree(self.cluster.data(rank))
-        self.cluster.start_worker(rank)
-        self.ledger.wait_until_whole()
 
-    def damage(self, files: list[Path]) -> None:
-        if not files or not self.ledger.is_whole():
+        def lose() -> None:
+            self.cluster.workers[rank].kill()
+            if self.disk and rank == self.disk.rank:
+                self.disk.renew()
+            else:
+                shutil.rmtree(self.cluster.data(rank))
+
+        self.beside_a_fault("disk lost", lose, lambda: self.cluster.start_worker(rank, "--new"))
+
+    def fill_disk(self) -> None:
+        if self.disk:
+            self.beside_a_fault("disk full", lambda: self.disk.fill(self.story.choice([0, 100_000, 5_000_000])), self.disk.free)
+
+    def damage(self, kind: str, pattern: str) -> None:
+        self.counts[f"bit flipped: {kind}"] += 1
+        rank = self.rank()
+        files = list(self.data(rank).glob(pattern))
+        if not files:
             return
-        file = self.random.choice(files)
+        file = self.story.choice(files)
         try:
-            content = bytearray(file.read_bytes())
-            if not content:
-                return
-            content[self.random.randrange(len(content))] ^= 1 << self.random.randrange(8)
-            file.write_bytes(content)
+            with file.open("r+b") as it:
+                at = self.story.randrange(max(1, os.fstat(it.fileno()).st_size))
+                it.seek(at)
+                byte = it.read(1)
+                it.seek(at)
+                it.write(bytes([byte[0] ^ 1 << self.story.randrange(8)]) if byte else b"")
         except FileNotFoundError:  # collected meanwhile
             return
-        self.ledger.check_all()
-        # What nobody has read is known to nobody: another loss before that would be one too many.
-        self.cluster.run("verify")
+        self.story.tell(f"a bit of {kind} flipped on rank {rank}: {file.name}")
+        self.promise.check()
+        # Sooner than scrub_every.
+        httpx.post(f"{self.cluster.worker_url(rank)}/scrub", timeout=120, trust_env=False)
+        self.wait_safe()
 
-    def damage_chunk(self) -> None:
-        self.damage(list(self.cluster.chunk_files(self.rank()).values()))
-        self.ledger.wait_until_whole()
-
-    def damage_list(self) -> None:
-        self.damage(list(self.cluster.data(self.rank()).glob("shardlists/*")))
-        self.ledger.wait_until_whole()
-
-    def damage_ref(self) -> None:
-        rank = self.rank()
-        self.cluster.workers[rank].kill()
-        self.damage(list(self.cluster.data(rank).glob("refs/*/*/*.json")))
-        self.cluster.start_worker(rank)
-        self.ledger.wait_until_whole()
-
-    # --- what it takes ---
-
-    def sample(self) -> None:
-        taken: dict[str, dict[str, float]] = {}
-        processes = {f"worker {rank}": worker for rank, worker in self.cluster.workers.items()}
-        processes["coordinator"] = self.cluster.coordinator
-        for name, process in processes.items():
-            try:
-                status = Path(f"/proc/{process.pid}/status").read_text()
-                descriptors = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            memory = int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) * 1024
-            taken[name] = {"memory": memory, "descriptors": descriptors}
-        for rank in self.cluster.ranks:
-            total = 0
-            for file in self.cluster.data(rank).rglob("*"):
-                try:
-                    total += file.stat().st_blocks * 512
-                except FileNotFoundError:
-                    continue
-            taken.setdefault(f"worker {rank}", {})["disk"] = total
-        self.samples.append(taken)
+    # --- all of it ---
 
     def run(self, minutes: float) -> None:
         ends = time.monotonic() + minutes * 60
-        sampled = time.monotonic()
-        actions = {self.store: 40, self.gather: 30, self.forget: 12, self.kill_worker: 5, self.kill_coordinator: 2,
-                   self.hang_worker: 2, self.lose_disk: 2, self.damage_chunk: 4, self.damage_list: 1,
-                   self.damage_ref: 2}
+        actions: dict[Callable[[], None], int] = {
+            self.store: 40, self.gather: 30, self.forget: 14, self.kill_worker: 4, self.kill_coordinator: 2,
+            self.hang_worker: 2, self.lose_disk: 2, self.fill_disk: 2,
+            lambda: self.damage("a chunk", "chunks/*/*"): 3, lambda: self.damage("a shard list", "shardlists/*"): 1,
+            lambda: self.damage("a manifest", "manifests/*"): 1, lambda: self.damage("a ref", "refs/*/*/*.json"): 2}
         while time.monotonic() < ends:
-            action = self.random.choices(list(actions), list(actions.values()))[0]
-            self.counts[action.__name__] += 1
-            action()
+            self.story.choices(list(actions), list(actions.values()))[0]()
+            self.counts["steps"] += 1
             self.cluster.assert_never_crashed()
-            if time.monotonic() - sampled > SAMPLE_SECONDS:
-                sampled = time.monotonic()
-                self.sample()
+            self.sampler.sample_if_due()
 
     def settle(self) -> None:
-        self.ledger.wait_until_whole()
-        self.ledger.check_all()
-        live = {self.cluster.identity(path) for path in self.ledger.entries}
+        """No more faults: all becomes safe, everything comes back, and what was forgotten is gone."""
+        self.wait_safe()
+        self.promise.check()
+        known = {self.cluster.identity(path) for path in self.promise.owed}
 
         def nothing_else() -> bool:
-            return {row["identity"] for row in self.cluster.get("/checkpoints")["checkpoints"]} <= live
+            return {row["identity"] for row in self.cluster.get("/checkpoints")["checkpoints"]} <= known
 
-        wait_until(nothing_else, "what was forgotten is gone everywhere", 120)
+        def no_more_than_kept() -> bool:
+            return all(len(row["generations"]) <= GENERATIONS for row in self.cluster.get("/checkpoints")["checkpoints"])
 
-    # --- the report ---
+        def space_is_back() -> bool:
+            return self.sampler.disk_percent() <= DISK_PERCENT_MAX
+
+        wait_until(nothing_else, "what was forgotten is gone everywhere", 180, period=1)
+        wait_until(no_more_than_kept, "no more generations are kept than the config says", 180, period=1)
+        # Two grace periods and a collection later.
+        wait_until(space_is_back, f"the disks hold no more than {DISK_PERCENT_MAX} % of what is kept", 240, period=2)
+        print(f"at the end the disks hold {self.sampler.disk_percent():.0f} % of what is kept")
 
     def report(self) -> bool:
         """Prints it; True where nothing has grown."""
-        print(f"\n{sum(self.counts.values())} steps, {self.ledger.checks} gathers compared:")
+        print("\n| what | how often |\n|---|---|")
         for name, count in sorted(self.counts.items()):
-            print(f"  {name:24} {count}")
-        quarter = len(self.samples) // 4
-        if quarter < 3:
-            print("too short to tell what grows: give it more minutes")
-            return True
-        is_flat = True
-        print(f"\n{'':14}{'':14}{'2nd quarter':>14}{'last quarter':>14}   (medians of {quarter} samples)")
-        names = ["coordinator", *(f"worker {rank}" for rank in self.cluster.ranks)]
-        for kind, unit in (("memory", 1 << 20), ("descriptors", 1), ("disk", 1 << 20)):
-            for name in names:
-                values = [sample[name][kind] for sample in self.samples if kind in sample.get(name, {})]
-                if not values:
-                    continue
-                part = len(values) // 4
-                before = statistics.median(values[part:2 * part])
-                after = statistics.median(values[-part:])
-                grew = after > before * TOLERANCE[kind] + SLACK[kind]
-                is_flat = is_flat and not grew
-                print(f"{kind:14}{name:14}{before / unit:14.1f}{after / unit:14.1f}{'   GREW' if grew else ''}")
-        return is_flat
+            print(f"| {name} | {count} |")
+        return self.sampler.report()
 
 
 def main() -> int:
@@ -218,9 +237,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
-    print(f"seed {options.seed}, {options.minutes} minutes", flush=True)
+    print(f"seed {options.seed}, {options.minutes:g} minutes", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="grove-soak-"))
-    soak = Soak(folder, options.seed)
+    soak = Soak(folder, options.seed, options.minutes)
     try:
         soak.run(options.minutes)
         soak.settle()
@@ -233,7 +252,7 @@ def main() -> int:
         print(soak.cluster.run("repair", "--dry-run").stdout)
         for name, text in soak.cluster.logs():
             print(f"--- {name}\n{text}")
-        print(f"\nFAILED: {failure}")
+        print(f"\nFAILED (seed {options.seed}): {failure}")
         return 1
     finally:
         soak.cluster.close()
