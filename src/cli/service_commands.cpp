@@ -104,8 +104,8 @@ int run_start(ConfigPath const& config_path, StartOptions const& options) {
       options.is_watching
           ? std::make_unique<Metrics>(std::initializer_list<Role>{Role::coordinator, Role::watcher})
           : std::make_unique<Metrics>(std::initializer_list<Role>{Role::coordinator});
-  Coordinator coordinator(io.get_executor(), config.value(),
-                          default_data_folder() / "coordinators", *metrics);
+  Coordinator coordinator(io.get_executor(), config.value(), default_data_folder() / "coordinators",
+                          *metrics);
   std::optional<Watcher> watcher;
   auto const start = [&]() -> Result<void> {
     TRY(coordinator.start(options.is_repairing ? SelfRepair::on : SelfRepair::off));

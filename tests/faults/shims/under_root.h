@@ -2,36 +2,37 @@
 // grove process, and leave alone whatever is not under the folder that GROVE_SHIM_ROOT names.
 #pragma once
 
+#include <stdlib.h>
+#include <unistd.h>
+
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 // Calls the function behind ours, under the name of the function that stands here.
 #define REAL(name) ((__typeof__(&name))real_function(#name))
 
-static inline void *real_function(char const *name) {
-  void *found = dlsym(RTLD_NEXT, name);
+static inline void* real_function(char const* name) {
+  void* found = dlsym(RTLD_NEXT, name);
   if (found == NULL) abort();
   return found;
 }
 
 // GROVE_SHIM_ROOT without links in it, read once; "" where there is none.
-static inline char const *shim_root(void) {
+static inline char const* shim_root(void) {
   static char root[PATH_MAX];
   static int is_read;
   if (!is_read) {
-    char const *given = getenv("GROVE_SHIM_ROOT");
+    char const* given = getenv("GROVE_SHIM_ROOT");
     if (given != NULL && realpath(given, root) == NULL) snprintf(root, sizeof root, "%s", given);
     is_read = 1;
   }
   return root;
 }
 
-static inline int is_under_root(char const *path) {
-  char const *root = shim_root();
+static inline int is_under_root(char const* path) {
+  char const* root = shim_root();
   size_t length = strlen(root);
   return length > 0 && strncmp(path, root, length) == 0 &&
          (path[length] == '/' || path[length] == '\0');
