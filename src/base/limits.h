@@ -42,6 +42,9 @@ inline constexpr std::uint32_t workers_count_max = 1024;
 inline constexpr std::uint64_t list_bytes_max = 64 * mib;  // 1.8 million chunks in one shard
 inline constexpr std::uint64_t manifest_bytes_max = 4 * mib;
 inline constexpr std::uint64_t ref_bytes_max = 64 * kib;
+// Single generations that one tombstone names; each takes 21 bytes at most.
+inline constexpr std::size_t tombstone_singles_max = 1024;
+static_assert(2 * identity_bytes_max + 21 * tombstone_singles_max + 1024 <= ref_bytes_max);
 // That one worker may name: 100,000 checkpoints in ten shards, about 200 MB of a coordinator.
 inline constexpr std::size_t inventory_refs_max = 1'000'000;
 

@@ -19,24 +19,44 @@ WorkerAddress address_of_member(Config const& config, Member const& member) {
 // is still a generation.
 enum class Pass { shards, manifests };
 
+// Why a generation may go: what each witness holds of the newer one, as far as is known.
+struct Grounds {
+  std::vector<DeletionWitness> witnesses;  // none: the generation was never finished
+  std::optional<Generation> newer;
+};
+
+Grounds grounds_of(Config const& config, std::span<Member const> members,
+                   std::span<WorkerInventory const> inventories, CheckpointKey const& key,
+                   Superseded const& by) {
+  Grounds grounds;
+  if (by.witnesses.empty()) return grounds;
+  grounds.newer = by.newer;
+  for (auto const& inventory : inventories) {
+    if (std::ranges::find(by.witnesses, inventory.worker_index) == by.witnesses.end()) continue;
+    DeletionWitness witness{.address = address_of_member(config, members[inventory.worker_index])};
+    for (auto const& held : inventory.refs) {
+      bool const is_newer = held.ref.key == key && held.ref.generation == by.newer;
+      if (is_newer) witness.holds.push_back(held.ref.name);
+    }
+    if (!witness.holds.empty()) grounds.witnesses.push_back(std::move(witness));
+  }
+  return grounds;
+}
+
 Awaitable<Result<void>> forget_refs(Services const& services, Config const& config,
                                     std::span<Member const> members,
                                     std::span<WorkerInventory const> inventories,
                                     CheckpointKey const& key, Generation generation, Pass pass,
-                                    std::vector<std::size_t> const& witnesses) {
+                                    Grounds const& grounds) {
   for (auto const& inventory : inventories) {
-    std::vector<WorkerAddress> others;
-    for (auto const witness : witnesses) {
-      if (witness == inventory.worker_index) continue;
-      others.push_back(address_of_member(config, members[witness]));
-    }
     WorkerClient worker(services.http, address_of_member(config, members[inventory.worker_index]),
                         {});
     for (auto const& held : inventory.refs) {
       bool const is_shard = held.ref.name.shard.has_value();
       if (held.ref.key != key || held.ref.generation != generation) continue;
       if (is_shard != (pass == Pass::shards)) continue;
-      CO_TRY(co_await worker.delete_ref(held.ref, services.coordinator_id, others));
+      CO_TRY(co_await worker.delete_ref(held.ref, services.coordinator_id, grounds.witnesses,
+                                        grounds.newer));
     }
   }
   co_return ok();
@@ -102,12 +122,14 @@ class Forget {
   }
 
   Awaitable<Result<std::string>> forget_older() {
-    std::vector<std::size_t> witnesses;
+    Superseded by;
     if (newest_ && newest_->generation > *request_.only) {
-      witnesses = manifest_holders(view_.inventories, request_.key, newest_->generation);
+      by = {.newer = newest_->generation,
+            .witnesses =
+                manifest_holders(view_.inventories, request_.key, newest_->generation)};
     }
     CO_TRY(co_await forget_generation(services_, config_, view_.members, view_.inventories,
-                                      request_.key, *request_.only, std::move(witnesses)));
+                                      request_.key, *request_.only, std::move(by)));
     services_.metrics.add(Count::forgotten, {"asked"});
     co_return fmt::format("generation {} of {} is forgotten", request_.only->value,
                           request_.key.identity());
@@ -165,11 +187,12 @@ Awaitable<Result<void>> forget_generation(Services const& services, Config const
                                           std::span<Member const> members,
                                           std::span<WorkerInventory const> inventories,
                                           CheckpointKey key, Generation generation,
-                                          std::vector<std::size_t> witnesses) {
+                                          Superseded by) {
+  auto const grounds = grounds_of(config, members, inventories, key, by);
   CO_TRY(co_await forget_refs(services, config, members, inventories, key, generation, Pass::shards,
-                              witnesses));
+                              grounds));
   co_return co_await forget_refs(services, config, members, inventories, key, generation,
-                                 Pass::manifests, witnesses);
+                                 Pass::manifests, grounds);
 }
 
 Awaitable<Result<std::string>> forget_as_asked(Services& services, Jobs& jobs, Config config,

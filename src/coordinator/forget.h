@@ -21,15 +21,22 @@ namespace grove {
 std::vector<std::size_t> manifest_holders(std::span<WorkerInventory const> inventories,
                                           CheckpointKey const& key, Generation generation);
 
+// What has replaced a generation, and who holds it, by index. No witness: nothing, it was never
+// finished.
+struct Superseded {
+  Generation newer{};
+  std::vector<std::size_t> witnesses{};
+};
+
 // Removes the generation's refs from every worker that answers and has some: shards first, then
-// manifests. `witnesses` (by index) must hold a newer complete generation, whole.
+// manifests. All that `by` names must hold what they have of the newer generation, whole.
 // Fails: conflict (a witness does not prove it, or another coordinator deleted a short while ago),
 // as the workers; what was removed by then stays removed.
 Awaitable<Result<void>> forget_generation(Services const& services, Config const& config,
                                           std::span<Member const> members,
                                           std::span<WorkerInventory const> inventories,
                                           CheckpointKey key, Generation generation,
-                                          std::vector<std::size_t> witnesses);
+                                          Superseded by);
 
 struct ForgetRequest {
   CheckpointKey key;

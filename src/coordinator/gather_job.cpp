@@ -82,12 +82,9 @@ Awaitable<Result<void>> GatherJob::choose_generation() {
   if (view_.alive_count() == 0) {
     co_return fail(ErrorKind::unavailable, "no worker answers: {}", view_.summary());
   }
-  Generation forgotten{0};
-  for (auto const& tombstone : view_.tombstones) {
-    if (tombstone.key == request_.key) forgotten = std::max(forgotten, tombstone.up_to);
-  }
   for (auto& generation : generations_of(request_.key, view_.inventories)) {
-    if (generation.manifests.empty() || generation.generation <= forgotten) continue;
+    if (generation.manifests.empty()) continue;
+    if (view_.has_forgotten(request_.key, generation.generation)) continue;
     generations_.push_back(std::move(generation));
   }
   auto const chosen =

@@ -45,7 +45,7 @@ KeepingRound::KeepingRound(Services& services, Jobs& jobs, Config const& config,
                       .is_pinned = pinned.contains(it.key)});
   }
   for (auto& what : plan_forgetting(stored, config.generations, config.retention)) {
-    Planned planned{.what = std::move(what), .manifest = {}, .inventories = {}, .witnesses = {}};
+    Planned planned{.what = std::move(what), .manifest = {}, .inventories = {}, .by = {}};
     auto index = first.at(planned.what.key);
     for (; index < stored.size() && stored[index].key == planned.what.key; ++index) {
       if (stored[index].generation == planned.what.generation) {
@@ -53,9 +53,10 @@ KeepingRound::KeepingRound(Services& services, Jobs& jobs, Config const& config,
         planned.inventories = complete[index].inventories;
       }
       bool const is_newer = stored[index].generation > planned.what.generation;
-      if (planned.witnesses.empty() && is_newer && stored[index].is_safe) {
-        planned.witnesses = manifest_holders(*complete[index].inventories, stored[index].key,
-                                             stored[index].generation);
+      if (planned.by.witnesses.empty() && is_newer && stored[index].is_safe) {
+        planned.by = {.newer = stored[index].generation,
+                      .witnesses = manifest_holders(*complete[index].inventories,
+                                                    stored[index].key, stored[index].generation)};
       }
     }
     // Superseded ones come newest first.
@@ -164,7 +165,7 @@ Awaitable<Result<void>> KeepingRound::forget_checkpoint(Planned const& planned) 
 Awaitable<Result<void>> KeepingRound::forget_generation(Planned const& planned) {
   co_return co_await grove::forget_generation(services_, config_, view_.members,
                                               *planned.inventories, planned.what.key,
-                                              planned.what.generation, planned.witnesses);
+                                              planned.what.generation, planned.by);
 }
 
 }  // namespace grove

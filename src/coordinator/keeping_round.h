@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/config.h"
+#include "coordinator/forget.h"
 #include "coordinator/job.h"
 #include "coordinator/jobs.h"
 #include "coordinator/marks.h"
@@ -46,7 +47,7 @@ class KeepingRound {
     Forgetting what;
     std::shared_ptr<Manifest const> manifest;
     std::shared_ptr<std::vector<WorkerInventory> const> inventories;  // of its checkpoint
-    std::vector<std::size_t> witnesses;  // of `superseded`: holders of the newest safe generation
+    Superseded by;  // of `superseded`: holders of the newest safe generation
   };
 
   std::string line(Planned const& planned) const;

@@ -88,9 +88,8 @@ Awaitable<Told> tell(Services const& services, Config const& config,
 }
 
 std::vector<UntoldMark<Tombstone>> untold_tombstones(ClusterView const& view) {
-  return untold(
-      view, view.tombstones, &ClusterView::Marks::tombstones,
-      [](Tombstone const& own, Tombstone const& latest) { return own.up_to >= latest.up_to; });
+  return untold(view, view.tombstones, &ClusterView::Marks::tombstones,
+                [](Tombstone const& own, Tombstone const& all) { return merged(own, all) == own; });
 }
 
 std::vector<UntoldMark<Pin>> untold_pins(ClusterView const& view) {

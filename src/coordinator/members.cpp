@@ -58,15 +58,15 @@ Awaitable<void> survey_one(Services const& services, Config const& config,
                         .pins = std::move(page.value().pins)});
 }
 
-// The latest of each identity, in the order of their keys.
-template <typename Mark, typename IsLater>
-std::vector<Mark> latest(std::vector<ClusterView::Marks> const& marks,
-                         std::vector<Mark> ClusterView::Marks::*field, IsLater is_later) {
+// One of each identity, in the order of their keys: what `both` makes of those of all workers.
+template <typename Mark, typename Both>
+std::vector<Mark> folded(std::vector<ClusterView::Marks> const& marks,
+                         std::vector<Mark> ClusterView::Marks::*field, Both both) {
   std::map<CheckpointKey, Mark> by_key;
   for (auto const& of_worker : marks) {
     for (auto const& mark : of_worker.*field) {
       auto const [known, is_new] = by_key.emplace(mark.key, mark);
-      if (!is_new && is_later(mark, known->second)) known->second = mark;
+      if (!is_new) known->second = both(known->second, mark);
     }
   }
   std::vector<Mark> all;
@@ -118,6 +118,11 @@ std::map<CheckpointKey, Generation> ClusterView::forgotten() const {
   return up_to;
 }
 
+bool ClusterView::has_forgotten(CheckpointKey const& key, Generation generation) const {
+  auto const found = std::ranges::lower_bound(tombstones, key, {}, &Tombstone::key);
+  return found != tombstones.end() && found->key == key && found->covers(generation);
+}
+
 std::string ClusterView::summary() const {
   auto text = fmt::format("{} of {} workers answer", alive_count(), members.size());
   for (auto const& member : members) {
@@ -154,11 +159,9 @@ Awaitable<ClusterView> survey(Services const& services, Config const& config,
   }
   co_await run_all(std::move(tasks));
   sort_by_worker(view.inventories);
-  view.tombstones =
-      latest<Tombstone>(view.marks, &ClusterView::Marks::tombstones,
-                        [](Tombstone const& a, Tombstone const& b) { return a.up_to > b.up_to; });
-  view.pins = latest<Pin>(view.marks, &ClusterView::Marks::pins,
-                          [](Pin const& a, Pin const& b) { return is_later(a, b); });
+  view.tombstones = folded<Tombstone>(view.marks, &ClusterView::Marks::tombstones, merged);
+  view.pins = folded<Pin>(view.marks, &ClusterView::Marks::pins,
+                          [](Pin const& a, Pin const& b) { return is_later(b, a) ? b : a; });
   co_return view;
 }
 

@@ -48,8 +48,8 @@ struct Member {
 struct ClusterView {
   std::vector<Member> members;               // one per worker of the config, in its order
   std::vector<WorkerInventory> inventories;  // of those that answered
-  std::vector<Tombstone> tombstones;         // the latest of each identity
-  std::vector<Pin> pins;                     // likewise
+  std::vector<Tombstone> tombstones;         // of each identity, all that any worker has in one
+  std::vector<Pin> pins;                     // the latest of each identity
   // What one of those that answered has of them: what is in `tombstones` and `pins` and not here
   // it has not been told.
   struct Marks {
@@ -61,6 +61,8 @@ struct ClusterView {
 
   // Up to which generation each identity was forgotten on purpose.
   std::map<CheckpointKey, Generation> forgotten() const;
+  // Whether this one was, whether with the earlier ones or alone.
+  bool has_forgotten(CheckpointKey const& key, Generation generation) const;
 
   std::size_t alive_count() const;
   // "2 of 4 workers answer; pi4-3 (192.168.1.3:5003): connection refused"

@@ -304,8 +304,9 @@ Awaitable<Result<void>> RepairRound::put_manifest(Planned const& planned, std::s
 
 Awaitable<void> RepairRound::drop(Ref ref, std::size_t from, std::vector<std::size_t> witnesses) {
   auto worker = client(from);
-  auto const dropped =
-      co_await worker.delete_ref(ref, services_.coordinator_id, addresses(witnesses));
+  std::vector<DeletionWitness> same;
+  for (auto const witness : witnesses) same.push_back({.address = address(witness)});
+  auto const dropped = co_await worker.delete_ref(ref, services_.coordinator_id, same);
   if (dropped.has_value()) {
     if (ref.name.shard) ++dropped_count_;
     job_->add_line("  ✓ " + drop_line(ref, from, witnesses, "dropped by"));

@@ -172,13 +172,13 @@ Awaitable<void> StoreJob::find_earlier_generations() {
   std::optional<Manifest> newest_complete;
   for (auto const& tombstone : before_.tombstones) {
     if (tombstone.key != request_.key) continue;
-    newest_known = std::max(newest_known, std::optional(tombstone.up_to));
+    newest_known = std::max(newest_known, std::optional(tombstone.newest()));
   }
-  auto const forgotten = newest_known;
   for (auto const& generation : known) {
     newest_known = std::max(newest_known, std::optional(generation.generation));
     // What was forgotten on purpose is not taken up again: this store is a new one.
-    if (generation.manifests.empty() || generation.generation <= forgotten) continue;
+    if (generation.manifests.empty()) continue;
+    if (before_.has_forgotten(request_.key, generation.generation)) continue;
     auto manifest = co_await fetch_manifest(services_, config_, generation);
     if (manifest.has_value()) newest_complete = std::move(manifest).value();
     break;

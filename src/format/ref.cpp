@@ -1,9 +1,13 @@
 #include "format/ref.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <functional>
+#include <iterator>
 #include <limits>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include "base/limits.h"
@@ -33,6 +37,29 @@ Result<void> check_size(std::span<std::byte const> bytes, std::string_view what)
                 bytes.size(), limits::ref_bytes_max);
   }
   return ok();
+}
+
+// Left out where there are none, as of a grove that knew none.
+std::string singles_text(std::vector<Generation> const& singles) {
+  if (singles.empty()) return {};
+  std::string text = "\"singles\":[";
+  for (auto const single : singles) text += fmt::format("{},", single.value);
+  text.back() = ']';
+  return text + ',';
+}
+
+Result<std::vector<Generation>> read_singles(CanonicalReader& reader) {
+  std::vector<Generation> singles;
+  std::string_view separator = "\"singles\":[";
+  if (!reader.next_is(separator)) return singles;
+  do {
+    TRY(reader.expect(separator));
+    TRY(auto const single, reader.unsigned_integer());
+    singles.push_back(Generation{single});
+    separator = ",";
+  } while (reader.next_is(separator) && singles.size() <= limits::tombstone_singles_max);
+  TRY(reader.expect("],"));
+  return singles;
 }
 
 }  // namespace
@@ -79,6 +106,38 @@ Result<Generation> parse_generation(std::string_view text) {
   return Generation{value};
 }
 
+bool Tombstone::covers(Generation generation) const {
+  return generation <= up_to || std::ranges::binary_search(singles, generation);
+}
+
+Tombstone merged(Tombstone const& tombstone, Tombstone const& other) {
+  auto const reach = [](Tombstone const& it) {
+    return std::tuple(it.up_to, it.file_bytes, it.mtime_ns);
+  };
+  auto both = reach(tombstone) < reach(other) ? other : tombstone;
+  both.singles.clear();
+  std::ranges::set_union(tombstone.singles, other.singles, std::back_inserter(both.singles));
+  std::erase_if(both.singles, [&](Generation single) { return single <= both.up_to; });
+  return both;
+}
+
+Result<void> check_tombstone(Tombstone const& tombstone) {
+  auto const& singles = tombstone.singles;
+  if (singles.size() > limits::tombstone_singles_max) {
+    return fail(ErrorKind::exhausted,
+                "tombstone of {}: it would name {} single generations, at most {} are possible; "
+                "forget the checkpoint with all of them, and store it again",
+                shown(tombstone.key.identity()), singles.size(), limits::tombstone_singles_max);
+  }
+  bool const is_sorted =
+      std::ranges::adjacent_find(singles, std::greater_equal<>()) == singles.end();
+  if (is_sorted && (singles.empty() || singles.front() > tombstone.up_to)) return ok();
+  return fail(ErrorKind::invalid,
+              "tombstone of {}: its single generations are not in order, each once and later than "
+              "{}",
+              shown(tombstone.key.identity()), tombstone.up_to.value);
+}
+
 bool is_later(Pin const& pin, Pin const& other) {
   if (pin.changed_ms != other.changed_ms) return pin.changed_ms > other.changed_ms;
   return pin.is_pinned && !other.is_pinned;
@@ -108,9 +167,10 @@ Result<Pin> parse_pin(std::span<std::byte const> bytes) {
 }
 
 std::string serialize(Tombstone const& tombstone) {
-  return fmt::format(R"({{"file_bytes":{},"identity":{},"mtime_ns":{},"up_to":{},"version":{}}})",
+  return fmt::format(R"({{"file_bytes":{},"identity":{},"mtime_ns":{},{}"up_to":{},"version":{}}})",
                      tombstone.file_bytes, canonical_string(tombstone.key.identity()),
-                     tombstone.mtime_ns, tombstone.up_to.value, version);
+                     tombstone.mtime_ns, singles_text(tombstone.singles), tombstone.up_to.value,
+                     version);
 }
 
 Result<Tombstone> parse_tombstone(std::span<std::byte const> bytes) {
@@ -124,14 +184,19 @@ Result<Tombstone> parse_tombstone(std::span<std::byte const> bytes) {
   TRY(auto key, CheckpointKey::parse(identity));
   TRY(reader.expect(",\"mtime_ns\":"));
   TRY(auto const mtime_ns, reader.integer());
-  TRY(reader.expect(",\"up_to\":"));
+  TRY(reader.expect(","));
+  TRY(auto singles, read_singles(reader));
+  TRY(reader.expect("\"up_to\":"));
   TRY(auto const up_to, reader.unsigned_integer());
   TRY(reader.expect(fmt::format(",\"version\":{}}}", version)));
   TRY(reader.end());
-  return Tombstone{.key = std::move(key),
-                   .up_to = Generation{up_to},
-                   .file_bytes = file_bytes,
-                   .mtime_ns = mtime_ns};
+  Tombstone tombstone{.key = std::move(key),
+                      .up_to = Generation{up_to},
+                      .file_bytes = file_bytes,
+                      .mtime_ns = mtime_ns,
+                      .singles = std::move(singles)};
+  TRY(check_tombstone(tombstone));
+  return tombstone;
 }
 
 }  // namespace grove

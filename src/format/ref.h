@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/digest.h"
 #include "base/error.h"
@@ -44,14 +45,28 @@ Result<Ref> parse_ref(std::span<std::byte const> bytes);
 Result<Generation> parse_generation(std::string_view text);
 
 // "Forgotten on purpose up to this generation", with the source's size and mtime, so that the
-// watcher knows the file it must not bring back.
+// watcher knows the file it must not bring back; and of later generations these single ones, while
+// others beside them stay.
 struct Tombstone {
   CheckpointKey key;
-  Generation up_to;
+  Generation up_to;  // 0: none
   std::uint64_t file_bytes = 0;
   std::int64_t mtime_ns = 0;
+  std::vector<Generation> singles{};  // sorted, without repeats, all later than up_to
+
+  bool covers(Generation generation) const;
+  // The newest that it covers; 0 where it covers none.
+  Generation newest() const { return singles.empty() ? up_to : singles.back(); }
   friend bool operator==(Tombstone const&, Tombstone const&) = default;
 };
+
+// Of two of one identity: covers what either does. Commutative, idempotent. Where both go up to the
+// same generation the larger and later file counts. May be too long to be kept: see
+// check_tombstone().
+Tombstone merged(Tombstone const& tombstone, Tombstone const& other);
+// Fails: invalid (singles that are not as they must be), exhausted (more than
+// limits::tombstone_singles_max).
+Result<void> check_tombstone(Tombstone const& tombstone);
 
 // "Retention leaves this checkpoint alone", or no longer. Whoever has two of one identity goes by
 // the later one.

@@ -132,5 +132,70 @@ TEST(Tombstone, RefusesAnythingElse) {
   EXPECT_TRUE(is_refused(parse_tombstone(bytes_of(std::string(limits::ref_bytes_max + 1, ' ')))));
 }
 
+Tombstone tombstone_of(std::uint64_t up_to, std::vector<std::uint64_t> const& singles) {
+  Tombstone tombstone = example_tombstone();
+  tombstone.up_to = Generation{up_to};
+  for (auto const single : singles) tombstone.singles.push_back(Generation{single});
+  return tombstone;
+}
+
+TEST(Tombstone, OfSingleGenerationsIsGivenBackAsItWas) {
+  auto const tombstone = tombstone_of(7, {9, 12, std::numeric_limits<std::uint64_t>::max()});
+  auto const json = serialize(tombstone);
+  EXPECT_EQ(parse_tombstone(bytes_of(json)).value(), tombstone);
+  EXPECT_EQ(nlohmann::json::parse(json).dump(), json);
+  for (std::size_t size = 0; size < json.size(); ++size) {
+    EXPECT_TRUE(is_refused(parse_tombstone(bytes_of(json).first(size))));
+  }
+  for (auto const* wrong : {"[]", "[12,9]", "[9,9]", "[7]", "[6,9]", "[9,]", "[\"9\"]", "[-9]"}) {
+    EXPECT_TRUE(is_refused(parse_tombstone(
+        bytes_of(replaced(json, "[9,12,18446744073709551615]", wrong)))))
+        << wrong;
+  }
+}
+
+TEST(Tombstone, NamesAsManySingleGenerationsAsAreAllowedAndNoMore) {
+  std::vector<std::uint64_t> singles;
+  for (std::size_t i = 0; i < limits::tombstone_singles_max; ++i) {
+    singles.push_back(std::numeric_limits<std::uint64_t>::max() - 5000 + i);
+  }
+  auto longest = tombstone_of(7, singles);
+  EXPECT_TRUE(check_tombstone(longest).has_value());
+  EXPECT_LE(serialize(longest).size(), limits::ref_bytes_max);
+  EXPECT_TRUE(parse_tombstone(bytes_of(serialize(longest))).has_value());
+  longest.singles.push_back(Generation{std::numeric_limits<std::uint64_t>::max()});
+  EXPECT_EQ(check_tombstone(longest).error().kind, ErrorKind::exhausted);
+  EXPECT_TRUE(parse_tombstone(bytes_of(serialize(longest))).has_error());
+}
+
+TEST(Tombstone, CoversWhatItWasTold) {
+  auto const tombstone = tombstone_of(7, {9, 12});
+  for (auto const generation : {1, 7, 9, 12}) {
+    EXPECT_TRUE(tombstone.covers(Generation{static_cast<std::uint64_t>(generation)}));
+  }
+  for (auto const generation : {8, 10, 13}) {
+    EXPECT_FALSE(tombstone.covers(Generation{static_cast<std::uint64_t>(generation)}));
+  }
+  EXPECT_EQ(tombstone.newest(), Generation{12});
+  EXPECT_EQ(tombstone_of(7, {}).newest(), Generation{7});
+}
+
+TEST(Tombstone, MergesToWhatEitherCovers) {
+  auto const first = tombstone_of(7, {9, 12});
+  auto second = tombstone_of(10, {11});
+  second.file_bytes = 5;
+  second.mtime_ns = 3;
+  auto both = tombstone_of(10, {11, 12});
+  both.file_bytes = 5;
+  both.mtime_ns = 3;
+  EXPECT_EQ(merged(first, second), both);
+  EXPECT_EQ(merged(second, first), both);
+  EXPECT_EQ(merged(both, first), both);
+  EXPECT_EQ(merged(both, both), both);
+  auto other_file = first;
+  other_file.file_bytes = 2000;
+  EXPECT_EQ(merged(first, other_file), merged(other_file, first));
+}
+
 }  // namespace
 }  // namespace grove

@@ -71,7 +71,7 @@ TEST_F(Sweep, FollowsAManifestToItsHeadersChunks) {
 TEST_F(Sweep, TakesWhatARemovedRefLeavesBehind) {
   auto const ref = store_.put_shard(identity, 7, 0, {"own", "shared"});
   store_.put_shard(identity, 8, 0, {"shared"});
-  ASSERT_TRUE(store_.refs().remove_ref(ref.key, ref.generation, ref.name));
+  ASSERT_TRUE(store_.refs().remove_ref(ref, RefRemoval::is_proven));
   sweep();
   EXPECT_FALSE(has("own"));
   EXPECT_TRUE(has("shared"));
@@ -175,7 +175,7 @@ TEST_F(Sweep, EmptiesTheTrashAfterTheGracePeriodCountedFromTheRemoval) {
   auto const ref = store_.put_shard(identity, 7, 0, {"a"});
   auto const path = store_.data().refs() / ref.key.digest().hex() / "7" / "0.json";
   make_older(path, 10 * grace);
-  ASSERT_TRUE(store_.refs().remove_ref(ref.key, ref.generation, ref.name));
+  ASSERT_TRUE(store_.refs().remove_ref(ref, RefRemoval::is_proven));
   sweep_with_grace();
   EXPECT_EQ(names_in(store_.data().trash()).size(), 1U);
   sweep();
@@ -215,7 +215,8 @@ TEST_F(Sweep, NeverTakesWhatAStoreBesideItHasCommitted) {
     }
     // Removed now and then, so that a sweep meets refs that are gone as well.
     if (index % 10 == 9) {
-      ASSERT_TRUE(store_.refs().remove_ref(key_of(identity), Generation{7}, shard_name(index)));
+      auto const removed = store_.refs().find(key_of(identity), Generation{7}, shard_name(index));
+      ASSERT_TRUE(store_.refs().remove_ref(*removed, RefRemoval::is_unfinished));
     }
   }
   is_storing = false;

@@ -35,6 +35,13 @@ std::vector<Pin> PinStore::all() const {
   return all;
 }
 
+std::vector<Pin> PinStore::page(RefSelection const& wanted,
+                                std::optional<CheckpointKey> const& after,
+                                std::size_t count_max) const {
+  std::lock_guard const lock(mutex_);
+  return marks_after(pins_, wanted, after, count_max);
+}
+
 Digest PinStore::digest() const {
   std::string text;
   for (auto const& pin : all()) text += serialize(pin);

@@ -3,15 +3,18 @@
 // on the disk.
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "base/digest.h"
 #include "base/error.h"
 #include "format/ref.h"
 #include "store/data_folder.h"
+#include "store/ref_index.h"
 
 namespace grove {
 
@@ -24,6 +27,9 @@ class PinStore {
   Result<void> put(Pin const& pin);
   // In the order of their keys.
   std::vector<Pin> all() const;
+  // At most `count_max` of identities after `after` (none: from the start) that are wanted.
+  std::vector<Pin> page(RefSelection const& wanted, std::optional<CheckpointKey> const& after,
+                        std::size_t count_max) const;
   // Equal where two stores hold the same pins; all zeros without any.
   Digest digest() const;
 

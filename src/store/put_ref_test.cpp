@@ -188,6 +188,40 @@ TEST(Tombstone, TakesTheRefsThatItCoversWithIt) {
   EXPECT_EQ(store.refs().put_tombstone(tombstone).value(), 0U);
 }
 
+TEST(Tombstone, OfASingleGenerationLeavesThoseBesideIt) {
+  TestStore store;
+  auto const older = store.put_shard(identity, 6, 0, {"a"});
+  auto const single = store.put_shard(identity, 7, 0, {"a"});
+  auto const newer = store.put_shard(identity, 8, 0, {"a"});
+  Tombstone tombstone{key_of(identity), Generation{0}, 0, 0, {Generation{7}}};
+  EXPECT_EQ(store.refs().put_tombstone(tombstone).value(), 1U);
+  EXPECT_EQ(store.refs().all_refs(), (std::vector{older, newer}));
+  EXPECT_EQ(kind_of(store.refs().put_ref(single)), ErrorKind::conflict);
+  // What is told later is added to it, here and across starts.
+  tombstone.singles = {Generation{8}};
+  EXPECT_EQ(store.refs().put_tombstone(tombstone).value(), 1U);
+  store.open();
+  EXPECT_EQ(store.refs().all_refs(), std::vector{older});
+  EXPECT_EQ(kind_of(store.refs().put_ref(single)), ErrorKind::conflict);
+  EXPECT_EQ(kind_of(store.refs().put_ref(newer)), ErrorKind::conflict);
+  Tombstone const later{key_of(identity), Generation{7}, 100, 1};
+  EXPECT_EQ(store.refs().put_tombstone(later).value(), 1U);
+  EXPECT_EQ(store.refs().tombstones(),
+            (std::vector{Tombstone{key_of(identity), Generation{7}, 100, 1, {Generation{8}}}}));
+}
+
+TEST(Tombstone, RefusesMoreSingleGenerationsThanItCanName) {
+  TestStore store;
+  Tombstone tombstone{key_of(identity), Generation{0}, 0, 0, {}};
+  for (std::size_t i = 1; i <= limits::tombstone_singles_max; ++i) {
+    tombstone.singles.push_back(Generation{i});
+  }
+  EXPECT_EQ(kind_of(store.refs().put_tombstone(tombstone)), std::nullopt);
+  Tombstone const another{key_of(identity), Generation{0}, 0, 0, {Generation{5000}}};
+  EXPECT_EQ(kind_of(store.refs().put_tombstone(another)), ErrorKind::exhausted);
+  EXPECT_EQ(store.refs().tombstones(), std::vector{tombstone});
+}
+
 TEST(Tombstone, TakesThemAtTheNextStartWhereItWasCutOff) {
   TestStore store;
   auto const covered = store.put_shard(identity, 7, 0, {"a"});

@@ -73,6 +73,13 @@ void RefIndex::set_reread(Ref const& ref, std::optional<std::int64_t> reread_ms)
   content->reread_ms = reread_ms;
 }
 
+std::optional<std::int64_t> RefIndex::reread_ms(Ref const& ref) const {
+  std::lock_guard const lock(mutex_);
+  auto const found = refs_.find(Place{ref.key, ref.generation, ref.name});
+  if (found == refs_.end() || found->second.target != ref.target) return std::nullopt;
+  return found->second.reread_ms;
+}
+
 std::optional<Ref> RefIndex::find(CheckpointKey const& key, Generation generation,
                                   RefName const& name) const {
   std::lock_guard const lock(mutex_);
@@ -99,6 +106,18 @@ std::vector<Ref> RefIndex::all_of(CheckpointKey const& key) const {
   return refs;
 }
 
+std::vector<Ref> RefIndex::all_of(CheckpointKey const& key, Generation generation) const {
+  std::lock_guard const lock(mutex_);
+  std::vector<Ref> refs;
+  // The manifest comes first where there is one.
+  auto entry = refs_.lower_bound(Place{key, generation, RefName{}});
+  for (; entry != refs_.end(); ++entry) {
+    if (entry->first.key != key || entry->first.generation != generation) break;
+    refs.push_back(ref_at(entry->first, entry->second));
+  }
+  return refs;
+}
+
 Result<RefIndex::Page> RefIndex::page(RefSelection const& wanted, std::string_view after,
                                       std::size_t count_max) const {
   std::optional<Place> cursor;
@@ -116,12 +135,13 @@ Result<RefIndex::Page> RefIndex::page(RefSelection const& wanted, std::string_vi
     auto const& [place, content] = *next;
     if (wanted.only && place.key != *wanted.only) break;
     if (!place.key.identity().starts_with(wanted.prefix)) break;
-    if (wanted.name && place.name != *wanted.name) continue;
+    if (wanted.generation && place.generation != *wanted.generation) continue;
+    if (!wanted.names.empty() && !std::ranges::binary_search(wanted.names, place.name)) continue;
     if (page.entries.size() == count_max) {
       page.next = cursor_after(std::prev(next)->first);
       break;
     }
-    page.entries.push_back({ref_at(place, content), content.verified_ms, content.reread_ms});
+    page.entries.push_back({ref_at(place, content), content.verified_ms});
   }
   return page;
 }

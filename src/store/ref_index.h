@@ -26,8 +26,25 @@ namespace grove {
 struct RefSelection {
   std::optional<CheckpointKey> only{};  // of this identity
   std::string prefix{};                 // of identities that begin so
-  std::optional<RefName> name{};        // of this shard, or of manifests
+  std::optional<Generation> generation{};
+  std::vector<RefName> names{};  // sorted: of these shards, or of manifests
 };
+
+// Those of `marks` (tombstones, pins) whose identities come after `after` and are wanted, at most
+// `count_max`.
+template <typename Mark>
+std::vector<Mark> marks_after(std::map<CheckpointKey, Mark> const& marks,
+                              RefSelection const& wanted,
+                              std::optional<CheckpointKey> const& after, std::size_t count_max) {
+  auto entry = wanted.only ? marks.lower_bound(*wanted.only) : marks.begin();
+  if (after) entry = marks.upper_bound(*after);
+  std::vector<Mark> page;
+  for (; entry != marks.end() && page.size() < count_max; ++entry) {
+    if (wanted.only && entry->first != *wanted.only) break;
+    if (entry->first.identity().starts_with(wanted.prefix)) page.push_back(entry->second);
+  }
+  return page;
+}
 
 // Puts `other` into `digest`, or takes it out: a set of things whose digests are combined so has
 // one of its own, and no change to it looks at the others.
@@ -38,7 +55,6 @@ class RefIndex {
   struct Entry {
     Ref ref;
     std::optional<std::int64_t> verified_ms;
-    std::optional<std::int64_t> reread_ms;
   };
   struct Page {
     std::vector<Entry> entries;
@@ -47,15 +63,17 @@ class RefIndex {
 
   void insert(Ref const& ref);
   void erase(CheckpointKey const& key, Generation generation, RefName const& name);
-  // When all that the ref names was last known to be good, and when it was last read, in ms of the
+  // Since when all that the ref names is known to be good, and since when it was read, in ms of the
   // wall clock. Of the ref as it stands here; a ref with another target is left alone.
   void set_verified(Ref const& ref, std::optional<std::int64_t> verified_ms);
   void set_reread(Ref const& ref, std::optional<std::int64_t> reread_ms);  // and verified
+  std::optional<std::int64_t> reread_ms(Ref const& ref) const;
 
   std::optional<Ref> find(CheckpointKey const& key, Generation generation,
                           RefName const& name) const;
   std::vector<Ref> all() const;
   std::vector<Ref> all_of(CheckpointKey const& key) const;
+  std::vector<Ref> all_of(CheckpointKey const& key, Generation generation) const;
   // At most `count_max` entries (at least one) after the cursor `after`, empty for the start.
   // Fails: invalid (a cursor that no page has given).
   Result<Page> page(RefSelection const& wanted, std::string_view after,

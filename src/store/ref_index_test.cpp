@@ -87,14 +87,14 @@ TEST_F(FilledIndex, GivesTheIdentitiesThatBeginAsAsked) {
 }
 
 TEST_F(FilledIndex, GivesManifestsAlone) {
-  RefSelection const manifests{.name = RefName{}};
+  RefSelection const manifests{.names = {RefName{}}};
   EXPECT_EQ(refs_of(index_.page(manifests, "", 100).value()), (std::vector<Ref>{all[0], all[1]}));
   auto const first = index_.page(manifests, "", 1).value();
   EXPECT_EQ(refs_of(first), std::vector<Ref>{all[0]});
   auto const second = index_.page(manifests, first.next, 1).value();
   EXPECT_EQ(refs_of(second), std::vector<Ref>{all[1]});
   EXPECT_TRUE(second.next.empty());
-  EXPECT_EQ(refs_of(index_.page({.prefix = "b", .name = shard_name(0)}, "", 9).value()),
+  EXPECT_EQ(refs_of(index_.page({.prefix = "b", .names = {shard_name(0)}}, "", 9).value()),
             (std::vector<Ref>{all[4], all[5]}));
 }
 

@@ -155,11 +155,11 @@ struct RefStore::State {
     }
     std::lock_guard const lock(mutex);
     auto const tombstone = tombstones.find(ref.key);
-    if (tombstone != tombstones.end() && ref.generation <= tombstone->second.up_to) {
-      return fail(ErrorKind::conflict,
-                  "cannot keep {}: it was forgotten on purpose up to generation {}; store it again "
-                  "as a new generation",
-                  shown(ref), tombstone->second.up_to.value);
+    if (tombstone != tombstones.end() && tombstone->second.covers(ref.generation)) {
+      return fail(
+          ErrorKind::conflict,
+          "cannot keep {}: it was forgotten on purpose; store it again as a new generation",
+          shown(ref));
     }
     return ok();
   }
@@ -179,11 +179,18 @@ struct RefStore::State {
   Result<std::uint64_t> forget_covered(Tombstone const& tombstone) {
     std::uint64_t count = 0;
     for (auto const& ref : index.all_of(tombstone.key)) {
-      if (ref.generation > tombstone.up_to) continue;
+      if (!tombstone.covers(ref.generation)) continue;
       TRY(forget(ref.key, ref.generation, ref.name));
       ++count;
     }
     return count;
+  }
+
+  std::optional<Tombstone> tombstone_of(CheckpointKey const& key) const {
+    std::lock_guard const lock(mutex);
+    auto const standing = tombstones.find(key);
+    if (standing == tombstones.end()) return std::nullopt;
+    return standing->second;
   }
 
   // Under the mutex.
@@ -277,10 +284,29 @@ Result<PutRefOutcome> RefStore::put_ref(Ref const& ref) {
   return PutRefOutcome{};
 }
 
-Result<void> RefStore::remove_ref(CheckpointKey const& key, Generation generation,
-                                  RefName const& name) {
+Result<void> RefStore::remove_ref(Ref const& ref, RefRemoval removal) {
   std::lock_guard const lock(state_->collector_mutex);
-  return state_->forget(key, generation, name);
+  auto const standing = state_->index.find(ref.key, ref.generation, ref.name);
+  if (!standing) return ok();
+  if (standing->target != ref.target) {
+    return fail(ErrorKind::conflict, "cannot delete {}: it is another one by now", shown(ref));
+  }
+  auto const beside = state_->index.all_of(ref.key, ref.generation);
+  if (!ref.name.shard && beside.size() > 1) {
+    return fail(ErrorKind::conflict,
+                "cannot delete {}: shards of that generation are here; delete them first",
+                shown(ref));
+  }
+  bool const is_complete = !beside.front().name.shard;
+  if (removal == RefRemoval::is_unfinished && is_complete) {
+    return fail(ErrorKind::conflict, "cannot delete {}: its generation is complete; name a witness",
+                shown(ref));
+  }
+  return state_->forget(ref.key, ref.generation, ref.name);
+}
+
+std::vector<Ref> RefStore::refs_of(CheckpointKey const& key, Generation generation) const {
+  return state_->index.all_of(key, generation);
 }
 
 Result<RefStore::Page> RefStore::inventory(RefSelection const& wanted, std::string const& after,
@@ -292,8 +318,7 @@ Result<RefStore::Page> RefStore::inventory(RefSelection const& wanted, std::stri
     page.entries.push_back({.ref = std::move(entry.ref),
                             .missing_count = counted.missing_count,
                             .bytes = counted.bytes,
-                            .verified_ms = entry.verified_ms,
-                            .reread_ms = entry.reread_ms});
+                            .verified_ms = entry.verified_ms});
   }
   return page;
 }
@@ -341,6 +366,10 @@ void RefStore::mark_reread(Ref const& ref, std::optional<std::int64_t> reread_ms
   // A chunk may have vanished without anybody removing it here.
   std::lock_guard const lock(state_->mutex);
   state_->counted.erase(ref.target);
+}
+
+std::optional<std::int64_t> RefStore::reread_ms(Ref const& ref) const {
+  return state_->index.reread_ms(ref);
 }
 
 Result<std::uint64_t> RefStore::drop_unfinished(std::int64_t written_by_ns) {
@@ -392,21 +421,17 @@ Result<bool> RefStore::remove_list(Digest const& digest) {
 Result<std::uint64_t> RefStore::put_tombstone(Tombstone const& tombstone) {
   // Under the collector's lock, so that no put_ref passes its check meanwhile.
   std::lock_guard const collector_lock(state_->collector_mutex);
-  {
+  auto const standing = state_->tombstone_of(tombstone.key);
+  auto const both = standing ? merged(*standing, tombstone) : tombstone;
+  TRY(check_tombstone(both));
+  if (both != standing) {
+    auto const text = serialize(both);
+    TRY(state_->folder.write(tombstone_path(state_->folder, both.key),
+                             std::as_bytes(std::span(text))));
     std::lock_guard const lock(state_->mutex);
-    auto const standing = state_->tombstones.find(tombstone.key);
-    if (standing != state_->tombstones.end() && standing->second.up_to > tombstone.up_to) {
-      return 0;
-    }
+    state_->note(both);
   }
-  auto const text = serialize(tombstone);
-  TRY(state_->folder.write(tombstone_path(state_->folder, tombstone.key),
-                           std::as_bytes(std::span(text))));
-  {
-    std::lock_guard const lock(state_->mutex);
-    state_->note(tombstone);
-  }
-  return state_->forget_covered(tombstone);
+  return state_->forget_covered(both);
 }
 
 std::vector<Tombstone> RefStore::tombstones() const {
@@ -414,6 +439,13 @@ std::vector<Tombstone> RefStore::tombstones() const {
   std::vector<Tombstone> all;
   for (auto const& [key, tombstone] : state_->tombstones) all.push_back(tombstone);
   return all;
+}
+
+std::vector<Tombstone> RefStore::tombstones(RefSelection const& wanted,
+                                            std::optional<CheckpointKey> const& after,
+                                            std::size_t count_max) const {
+  std::lock_guard const lock(state_->mutex);
+  return marks_after(state_->tombstones, wanted, after, count_max);
 }
 
 Result<void> RefStore::put_expected(std::span<std::byte const> json) {

@@ -34,7 +34,6 @@ struct InventoryEntry {
   // When all of it was last known to be good, in ms of the wall clock: put, or re-read. None: not
   // known yet, or not so.
   std::optional<std::int64_t> verified_ms{};
-  std::optional<std::int64_t> reread_ms{};  // when this process last read all of it
 };
 
 // What one ref leads to on this worker: its list (a manifest ref: the header's) and that one's
@@ -48,6 +47,10 @@ struct RefReach {
 struct PutRefOutcome {
   std::vector<Digest> missing;  // empty: the ref is durable
 };
+
+// Why a ref may go: somebody else was proven to hold what it does, or its generation was never
+// finished, so that nobody was promised anything.
+enum class RefRemoval { is_proven, is_unfinished };
 
 class RefStore {
  public:
@@ -76,8 +79,10 @@ class RefStore {
   // not_found (the list or manifest it names is not here), invalid (a manifest of another
   // identity or generation), exhausted.
   Result<PutRefOutcome> put_ref(Ref const& ref);
-  // Forgets one ref: moves its file to trash/. Removing what is not there is fine.
-  Result<void> remove_ref(CheckpointKey const& key, Generation generation, RefName const& name);
+  // Forgets this ref: moves its file to trash/. Removing what is not there is fine.
+  // Fails: conflict (another target stands under its name; it is a manifest and shards of its
+  // generation are here; it was to be of an unfinished generation and the manifest is here).
+  Result<void> remove_ref(Ref const& ref, RefRemoval removal);
 
   // The inventory in a stable order (identity, generation, name), at most `count_max` entries
   // after the cursor `after` (an opaque string from the previous page; empty for the start). `next`
@@ -93,6 +98,7 @@ class RefStore {
   Digest inventory_digest() const;
   std::optional<Ref> find(CheckpointKey const& key, Generation generation,
                           RefName const& name) const;
+  std::vector<Ref> refs_of(CheckpointKey const& key, Generation generation) const;
   // All refs, for the collector.
   std::vector<Ref> all_refs() const;
   // Grows with every ref put or removed, so that who has seen all of them need not look again.
@@ -101,8 +107,11 @@ class RefStore {
   // Reads the ref's own file again; a damaged one is quarantined, and no longer held. Says whether
   // it was sound.
   Result<bool> reread_file(Ref const& ref);
-  // Records that all chunks of the ref were re-read and match, or (none) that some do not.
+  // Records that all chunks of the ref were re-read since then and match, or (none) that some do
+  // not.
   void mark_reread(Ref const& ref, std::optional<std::int64_t> reread_ms);
+  // Since when; none where this process has not read all of it.
+  std::optional<std::int64_t> reread_ms(Ref const& ref) const;
   // Records when they were last known to, as their files tell.
   void mark_verified(Ref const& ref, std::optional<std::int64_t> verified_ms);
 
@@ -120,11 +129,15 @@ class RefStore {
   // here.
   Result<bool> remove_list(Digest const& digest);
 
-  // "Forgotten up to this generation": a later one for the same identity replaces it, an earlier
-  // one changes nothing. Durable when it returns; then the refs that it covers are moved to trash/,
-  // at the next start where this one is cut off. Returns how many.
+  // "Forgotten on purpose": merged with the one that is here of the same identity. Durable when it
+  // returns; then the refs that the two cover are moved to trash/, at the next start where this one
+  // is cut off. Returns how many. Fails: exhausted (too many single generations).
   Result<std::uint64_t> put_tombstone(Tombstone const& tombstone);
   std::vector<Tombstone> tombstones() const;
+  // At most `count_max` of identities after `after` (empty: from the start) that are wanted.
+  std::vector<Tombstone> tombstones(RefSelection const& wanted,
+                                    std::optional<CheckpointKey> const& after,
+                                    std::size_t count_max) const;
   // What file_sync says should exist: kept as it came (checked JSON), durable. Fails: invalid.
   Result<void> put_expected(std::span<std::byte const> json);
 

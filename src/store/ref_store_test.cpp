@@ -113,13 +113,13 @@ TEST(RefStore, MovesARemovedRefToTheTrashForGood) {
   auto const ref = store.put_shard(identity, 7, 0, {"a"});
   auto const other = store.put_shard(identity, 7, 1, {"b"});
   auto const digest = store.refs().inventory_digest();
-  ASSERT_TRUE(store.refs().remove_ref(ref.key, ref.generation, ref.name));
+  ASSERT_TRUE(store.refs().remove_ref(ref, RefRemoval::is_proven));
   EXPECT_EQ(store.refs().all_refs(), std::vector{other});
   EXPECT_NE(store.refs().inventory_digest(), digest);
   EXPECT_EQ(names_in(store.data().trash()).size(), 1U);
-  EXPECT_TRUE(store.refs().remove_ref(ref.key, ref.generation, ref.name)) << "gone is fine";
+  EXPECT_TRUE(store.refs().remove_ref(ref, RefRemoval::is_proven)) << "gone is fine";
 
-  ASSERT_TRUE(store.refs().remove_ref(other.key, other.generation, other.name));
+  ASSERT_TRUE(store.refs().remove_ref(other, RefRemoval::is_proven));
   EXPECT_TRUE(names_in(store.data().refs()).empty()) << "empty folders go as well";
   store.open();
   EXPECT_TRUE(store.refs().all_refs().empty());

@@ -119,8 +119,8 @@ TEST(Scrub, EndsEarlyWhenToldAndKeepsWhatItHasProven) {
   auto const report = scrub(store.chunks(), store.refs(), {}, three_chunks).value();
   EXPECT_EQ(report.chunks_read, 3U);
   EXPECT_EQ(report.refs_verified, 1U);
-  EXPECT_TRUE(entry_of(store, first).reread_ms);
-  EXPECT_FALSE(entry_of(store, second).reread_ms);
+  EXPECT_TRUE(store.refs().reread_ms(first));
+  EXPECT_FALSE(store.refs().reread_ms(second));
 }
 
 TEST(Scrub, OfWhatWasNotVerifiedSinceLeavesTheRestAlone) {
@@ -137,9 +137,9 @@ TEST(Scrub, OfWhatWasNotVerifiedSinceLeavesTheRestAlone) {
   EXPECT_EQ(report.refs_verified, 2U);
   EXPECT_EQ(report.oldest_ms, 500);
   EXPECT_EQ(entry_of(store, proven).verified_ms, 1000);
-  EXPECT_EQ(entry_of(store, proven).reread_ms, std::nullopt);
+  EXPECT_EQ(store.refs().reread_ms(proven), std::nullopt);
   EXPECT_GT(entry_of(store, stale).verified_ms, 1000);
-  EXPECT_TRUE(entry_of(store, oldest).reread_ms);
+  EXPECT_TRUE(store.refs().reread_ms(oldest));
   // What was read is known to have been after a restart, too.
   store.open();
   EXPECT_EQ(scrub(store.chunks(), store.refs(), scope, go_on).value().chunks_read, 0U);

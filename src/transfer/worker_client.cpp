@@ -329,8 +329,9 @@ Awaitable<Result<std::vector<Digest>>> WorkerClient::put_ref(Ref ref) {
 }
 
 Awaitable<Result<void>> WorkerClient::delete_ref(Ref ref, std::string coordinator,
-                                                 std::vector<WorkerAddress> witnesses) {
-  auto const body = serialize_witnesses(witnesses);
+                                                 std::span<DeletionWitness const> witnesses,
+                                                 std::optional<Generation> newer) {
+  auto const body = serialize_deletion(witnesses, newer);
   auto target = ref_target(ref) + "?coordinator=" + percent_encode(coordinator);
   auto call = json_call(http::verb::delete_, with_query(std::move(target), address_, job_), body);
   call.idle_timeout = limits::commit_timeout;
@@ -411,6 +412,19 @@ Awaitable<Result<InventoryPage>> WorkerClient::proven_inventory(CheckpointKey on
   auto query = fmt::format("&verify={}&identity={}", reread == Reread::always ? "now" : "true",
                            percent_encode(only.identity()));
   co_return co_await all_pages(std::move(query), Paging());
+}
+
+Awaitable<Result<std::vector<RefReport>>> WorkerClient::witness(CheckpointKey key,
+                                                                Generation generation,
+                                                                std::vector<RefName> names,
+                                                                std::string coordinator) {
+  auto query = fmt::format("&verify=true&identity={}&generation={}&coordinator={}&name=",
+                           percent_encode(key.identity()), generation.value,
+                           percent_encode(coordinator));
+  for (auto const& name : names) query += name.text() + ',';
+  query.pop_back();
+  CO_TRY(auto page, co_await all_pages(std::move(query), Paging()));
+  co_return std::move(page.refs);
 }
 
 Awaitable<Result<InventoryPage>> WorkerClient::all_pages(std::string query, Paging paging) {

@@ -65,9 +65,12 @@ class WorkerClient {
   Awaitable<Result<Manifest>> get_manifest(Digest digest);  // likewise
   // The chunks the worker lacks; empty: the ref is durable.
   Awaitable<Result<std::vector<Digest>>> put_ref(Ref ref);
-  // Takes as long as the witnesses read.
+  // Takes as long as the witnesses read. Without `newer` each of them must hold this very ref,
+  // whole; with it what it `holds` of that newer generation. `witnesses` must live until it
+  // returns. Fails: conflict (not proven, or another coordinator deletes).
   Awaitable<Result<void>> delete_ref(Ref ref, std::string coordinator,
-                                     std::vector<WorkerAddress> witnesses);
+                                     std::span<DeletionWitness const> witnesses,
+                                     std::optional<Generation> newer = std::nullopt);
   // Ends this job's lease: what only it had brought and no ref reaches is removed at once.
   Awaitable<Result<void>> release();
   // Ends it and removes nothing: all is referred to, or may be collected with the rest.
@@ -89,6 +92,12 @@ class WorkerClient {
   Awaitable<Result<InventoryPage>> manifests_under(std::string prefix);
   // All pages, after the worker has read all chunks of these refs from its disk.
   Awaitable<Result<InventoryPage>> proven_inventory(CheckpointKey only, Reread reread);
+  // What it has of these refs of one generation, after it has read them from its disk, or did a
+  // short while ago: as a witness for a deletion by `coordinator`. Fails: conflict (it deletes, or
+  // is a witness, for another coordinator).
+  Awaitable<Result<std::vector<RefReport>>> witness(CheckpointKey key, Generation generation,
+                                                    std::vector<RefName> names,
+                                                    std::string coordinator);
 
  private:
   struct Paging {

@@ -82,6 +82,24 @@ Result<WorkerAddress> address_of(Json const& object) {
   return address;
 }
 
+// "holds": names of refs, without repeats; none where it is left out.
+Result<std::vector<RefName>> names_of(Json const& witness) {
+  std::vector<RefName> names;
+  Fields const fields(witness);
+  if (fields.find("holds") == nullptr) return names;
+  TRY(auto const* array, fields.array("holds", limits::shards_count_max + 1));
+  for (Json const& item : *array) {
+    if (!item.is_string()) return wrong_field("holds", "a list of names of refs");
+    TRY(auto const name, RefName::parse(item.get_ref<std::string const&>()));
+    names.push_back(name);
+  }
+  std::ranges::sort(names);
+  if (std::ranges::adjacent_find(names) != names.end()) {
+    return wrong_field("holds", "a list of names, each once");
+  }
+  return names;
+}
+
 Json error_object(Error const& error) {
   return {{"detail", error.message}, {"kind", to_string(error.kind)}};
 }
@@ -134,9 +152,14 @@ Json report_object(RefReport const& report) {
 }
 
 Json tombstone_object(Tombstone const& tombstone) {
-  return {{"up_to", tombstone.up_to.value},
-          {"file_bytes", tombstone.file_bytes},
-          {"mtime_ns", tombstone.mtime_ns}};
+  Json object = {{"up_to", tombstone.up_to.value},
+                 {"file_bytes", tombstone.file_bytes},
+                 {"mtime_ns", tombstone.mtime_ns}};
+  if (tombstone.singles.empty()) return object;
+  Json singles = Json::array();
+  for (auto const single : tombstone.singles) singles.push_back(single.value);
+  object["singles"] = std::move(singles);
+  return object;
 }
 
 Result<Tombstone> tombstone_of(CheckpointKey key, Json const& object) {
@@ -144,10 +167,19 @@ Result<Tombstone> tombstone_of(CheckpointKey key, Json const& object) {
   TRY(auto const up_to, fields.count("up_to"));
   TRY(auto const file_bytes, fields.count("file_bytes"));
   TRY(auto const mtime_ns, fields.integer("mtime_ns"));
-  return Tombstone{.key = std::move(key),
-                   .up_to = Generation{up_to},
-                   .file_bytes = file_bytes,
-                   .mtime_ns = mtime_ns};
+  Tombstone tombstone{.key = std::move(key),
+                      .up_to = Generation{up_to},
+                      .file_bytes = file_bytes,
+                      .mtime_ns = mtime_ns};
+  if (fields.find("singles") != nullptr) {
+    TRY(auto const* singles, fields.array("singles", limits::tombstone_singles_max));
+    for (Json const& item : *singles) {
+      if (!item.is_number_unsigned()) return wrong_field("singles", "a list of generations");
+      tombstone.singles.push_back(Generation{item.get<std::uint64_t>()});
+    }
+  }
+  TRY(check_tombstone(tombstone));
+  return tombstone;
 }
 
 Json pin_object(Pin const& pin) {
@@ -371,23 +403,43 @@ Result<Digest> parse_ref_target(std::string_view json) {
   return Fields(object).digest("target");
 }
 
-std::string serialize_witnesses(std::span<WorkerAddress const> witnesses) {
+std::string serialize_deletion(std::span<DeletionWitness const> witnesses,
+                               std::optional<Generation> newer) {
   Json array = Json::array();
-  for (WorkerAddress const& witness : witnesses) array.push_back(address_object(witness));
+  for (DeletionWitness const& witness : witnesses) {
+    Json item = address_object(witness.address);
+    if (!witness.holds.empty()) {
+      Json holds = Json::array();
+      for (RefName const& name : witness.holds) holds.push_back(name.text());
+      item["holds"] = std::move(holds);
+    }
+    array.push_back(std::move(item));
+  }
   Json object = Json::object();
   object["witnesses"] = std::move(array);
+  if (newer) object["newer"] = newer->value;
   return json_text(object);
 }
 
-Result<std::vector<WorkerAddress>> parse_witnesses(std::string_view json) {
+Result<DeletionGrounds> parse_deletion(std::string_view json) {
   TRY(auto const object, parse_object(json));
-  TRY(auto const* array, Fields(object).array("witnesses", limits::workers_count_max));
-  std::vector<WorkerAddress> witnesses;
-  for (Json const& item : *array) {
-    TRY(auto witness, address_of(item));
-    witnesses.push_back(std::move(witness));
+  Fields const fields(object);
+  DeletionGrounds grounds;
+  if (fields.find("newer") != nullptr) {
+    TRY(auto const newer, fields.count("newer"));
+    grounds.newer = Generation{newer};
   }
-  return witnesses;
+  TRY(auto const* array, fields.array("witnesses", limits::workers_count_max));
+  for (Json const& item : *array) {
+    TRY(auto address, address_of(item));
+    TRY(auto holds, names_of(item));
+    if (holds.empty() == grounds.newer.has_value()) {
+      return wrong_field("holds", grounds.newer ? "what the witness has of \"newer\""
+                                                : "left out where there is no \"newer\"");
+    }
+    grounds.witnesses.push_back({.address = std::move(address), .holds = std::move(holds)});
+  }
+  return grounds;
 }
 
 std::string serialize_pin_body(Pin const& pin) {

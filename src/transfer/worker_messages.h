@@ -108,8 +108,19 @@ Result<PullOutcome> parse_outcome(std::string_view json);
 std::string serialize_ref_target(Digest const& target);  // the body of PUT /refs
 Result<Digest> parse_ref_target(std::string_view json);
 
-std::string serialize_witnesses(std::span<WorkerAddress const> witnesses);
-Result<std::vector<WorkerAddress>> parse_witnesses(std::string_view json);
+// The body of DELETE /refs: why what is deleted may go. Without `newer` each witness must hold the
+// very same ref, whole; with it what it is said to hold of that newer generation.
+struct DeletionWitness {
+  WorkerAddress address;
+  std::vector<RefName> holds{};  // of `newer`: at least one; without it none
+};
+struct DeletionGrounds {
+  std::vector<DeletionWitness> witnesses;  // none: of an unfinished generation
+  std::optional<Generation> newer{};
+};
+std::string serialize_deletion(std::span<DeletionWitness const> witnesses,
+                               std::optional<Generation> newer);
+Result<DeletionGrounds> parse_deletion(std::string_view json);
 
 // The bodies of PUT /pins and PUT /drain.
 std::string serialize_pin_body(Pin const& pin);

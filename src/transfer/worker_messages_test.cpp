@@ -203,15 +203,53 @@ TEST(WorkerMessages, BytesThatAreNotUtf8DoNotStopAnError) {
   EXPECT_EQ(parse_failure(serialize_failure(error))->kind, ErrorKind::invalid);
 }
 
-TEST(WorkerMessages, WitnessesAndTombstonesSurviveTheWay) {
-  std::vector<WorkerAddress> const witnesses{some_address()};
-  EXPECT_EQ(parse_witnesses(serialize_witnesses(witnesses)).value().at(0).id, some_id);
-  EXPECT_TRUE(parse_witnesses(R"({"witnesses":[]})").value().empty());
-  EXPECT_FALSE(parse_witnesses(R"({"witnesses":[1]})").has_value());
+TEST(WorkerMessages, GroundsOfADeletionSurviveTheWay) {
+  std::vector<DeletionWitness> witnesses{{.address = some_address()}};
+  auto const same = parse_deletion(serialize_deletion(witnesses, std::nullopt)).value();
+  EXPECT_EQ(same.witnesses.at(0).address.id, some_id);
+  EXPECT_FALSE(same.newer);
+  witnesses.front().holds = {RefName{}, RefName{ShardIndex{3}}};
+  auto const newer = parse_deletion(serialize_deletion(witnesses, Generation{9})).value();
+  EXPECT_EQ(newer.newer, Generation{9});
+  EXPECT_EQ(newer.witnesses.at(0).holds, witnesses.front().holds);
+  EXPECT_TRUE(parse_deletion(R"({"witnesses":[]})").value().witnesses.empty());
+}
+
+TEST(WorkerMessages, RefuseGroundsThatAreNone) {
+  auto const with = [](std::string_view holds, std::string_view newer) {
+    auto const address = serialize_address(some_address());
+    return fmt::format(R"({{"witnesses":[{}{}}}]{}}})", address.substr(0, address.size() - 1),
+                       holds, newer);
+  };
+  EXPECT_TRUE(parse_deletion(with(R"(,"holds":["manifest","0"])", R"(,"newer":9)")).has_value());
+  EXPECT_TRUE(parse_deletion(with("", "")).has_value());
+  for (auto const& [holds, newer] : std::vector<std::pair<std::string, std::string>>{
+           {"", R"(,"newer":9)"},
+           {R"(,"holds":[])", R"(,"newer":9)"},
+           {R"(,"holds":["0"])", ""},
+           {R"(,"holds":["0","0"])", R"(,"newer":9)"},
+           {R"(,"holds":["shard"])", R"(,"newer":9)"},
+           {R"(,"holds":[0])", R"(,"newer":9)"},
+           {R"(,"holds":["0"])", R"(,"newer":-9)"}}) {
+    EXPECT_FALSE(parse_deletion(with(holds, newer)).has_value()) << holds << newer;
+  }
+  EXPECT_FALSE(parse_deletion(R"({"witnesses":[1]})").has_value());
+}
+
+TEST(WorkerMessages, TombstonesSurviveTheWay) {
   Tombstone const tombstone{
       .key = some_key(), .up_to = Generation{9}, .file_bytes = 1, .mtime_ns = INT64_MIN};
   EXPECT_EQ(parse_tombstone_body(some_key(), serialize_tombstone_body(tombstone)).value(),
             tombstone);
+  auto with_singles = tombstone;
+  with_singles.singles = {Generation{std::uint64_t{1} << 61}, Generation{std::uint64_t{1} << 62}};
+  EXPECT_EQ(parse_tombstone_body(some_key(), serialize_tombstone_body(with_singles)).value(),
+            with_singles);
+  for (auto const* singles : {"1", "[\"5\"]", "[5,4]", "[1]", "[-5]"}) {
+    auto const body = fmt::format(
+        R"({{"up_to":1,"file_bytes":1,"mtime_ns":1,"singles":{}}})", singles);
+    EXPECT_FALSE(parse_tombstone_body(some_key(), body).has_value()) << singles;
+  }
   EXPECT_FALSE(
       parse_tombstone_body(some_key(), R"({"up_to":1,"file_bytes":1,"mtime_ns":1.5})").has_value());
 }

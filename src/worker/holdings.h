@@ -101,12 +101,13 @@ struct Holdings {
   // Which coordinators look after this worker: when each last asked for its health.
   std::map<std::string, std::chrono::steady_clock::time_point> coordinators;
 
-  // Who deleted here last: a second coordinator must not soon after (worker/deletion.h).
-  struct LastDeletion {
+  // For whom something was deleted here last, or vouched for: not soon after for a second
+  // coordinator (worker/deletion.h).
+  struct DeletionClaim {
     std::string coordinator;
     std::chrono::steady_clock::time_point time;
   };
-  std::optional<LastDeletion> last_deletion;
+  std::optional<DeletionClaim> deletion_claim;
 
   // Last, since their work uses the others. What waits for the disk to sync, and what takes minutes
   // (the four above), has threads of its own: reads, and /health, go on beside it.

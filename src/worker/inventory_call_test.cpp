@@ -80,7 +80,7 @@ TEST(WorkerInventory, TellsOfTheManifestsUnderAPrefix) {
       EXPECT_TRUE(put.is_success());
     }
     auto const reply =
-        co_await workers.ask(rank_1, http::verb::get, "/refs?prefix=run%201/&name=manifest");
+        co_await workers.ask(rank_1, http::verb::get, "/refs?prefix=run%201/");
     auto const page = parse_inventory(reply.text()).value();
     EXPECT_EQ(page.refs.size(), 2u);
     EXPECT_EQ(page.refs.at(0).ref, second_manifest);

@@ -28,20 +28,19 @@ Result<void> keep_draining(DataFolder const& folder, bool is_draining) {
 Awaitable<Result<void>> put_tombstone(Holdings& holdings, HttpRequest& request,
                                       HttpResponder& responder) {
   CO_TRY(auto key, key_argument(request, 0));
-  std::string coordinator;
-  if (request.param("coordinator")) {
-    CO_TRY(coordinator, deleting_coordinator(holdings, request));
-  }
   CO_TRY(auto const body, co_await request.read_body(limits::json_body_bytes_max));
   CO_TRY(auto const tombstone, parse_tombstone_body(std::move(key), text_of(body)));
+  if (request.param("coordinator")) {
+    CO_TRY(claim_deletions(holdings, request));
+  }
   auto kept =
       co_await holdings.commits.run([&] { return holdings.refs->put_tombstone(tombstone); });
   if (kept.has_error()) {
     co_return co_await done_or_failed(holdings, std::move(kept).error(), responder);
   }
-  if (!coordinator.empty()) note_deletion(holdings, std::move(coordinator));
-  spdlog::info("forgot {} up to generation {} on purpose: {} refs were here",
-               tombstone.key.identity(), tombstone.up_to.value, kept.value());
+  spdlog::info("forgot {} up to generation {}, and {} later ones, on purpose: {} refs were here",
+               tombstone.key.identity(), tombstone.up_to.value, tombstone.singles.size(),
+               kept.value());
   co_return co_await send_done(responder);
 }
 
