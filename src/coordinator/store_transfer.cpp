@@ -83,8 +83,10 @@ void StoreJob::prepare_header() {
 Awaitable<Result<void>> StoreJob::transfer() {
   prepare_pushes();
   tasks_.emplace(services_.executor);
+  // Whoever is known to be gone is stood in for at once, and add_holder() sends that one's header.
+  auto const planned_count = holders_.size();
   tasks_->spawn("make the copies of " + request_.key.identity(), make_copies());
-  for (std::size_t number = 0; number < holders_.size(); ++number) {
+  for (std::size_t number = 0; number < planned_count; ++number) {
     tasks_->spawn("send the header of " + request_.key.identity(), send_header(number));
   }
   tasks_->spawn("hash " + request_.key.identity(), hash_whole_file());

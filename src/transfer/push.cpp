@@ -322,6 +322,7 @@ Awaitable<Result<void>> ShardPush::complete_list() {
 
 Awaitable<Result<void>> ShardPush::sync(std::size_t self) {
   CO_TRY(co_await copies_[self].sync());
+  GROVE_ASSERT(progress_[self].windows_acked <= windows_.size());
   std::uint64_t bytes = 0;
   for (; windows_durable_ < progress_[self].windows_acked; ++windows_durable_) {
     bytes += windows_[windows_durable_].bytes;

@@ -5,10 +5,11 @@ from itertools import combinations
 
 import pytest
 
-from harness.checkpoints import model, write
+from harness.checkpoints import Entry, model, random_bytes, safetensors, write
 from harness.cluster import Cluster
 from harness.lines import assert_one_error, is_done, matches
 from harness.stores import Versions
+from harness.waiting import wait_until
 
 LATER_BY_AT_MOST = 15  # seconds, than with all workers there
 
@@ -46,6 +47,23 @@ def test_a_worker_dead_before_the_start_delays_nothing(make_cluster, rank: int) 
     lines = cluster.store(versions.path)
     assert time.monotonic() - began < LATER_BY_AT_MOST
     assert_kept_twice_without(cluster, versions, {rank}, lines)
+
+
+@pytest.mark.parametrize("n_chunks", [1, 2])
+def test_a_worker_known_to_be_gone_with_fewer_shards_than_workers(make_cluster, n_chunks: int) -> None:
+    """Its stand-in is no holder yet, and gets the header once; here that is more than one window."""
+    cluster = make_cluster(n_chunks=n_chunks)
+    notes = {"notes": random_bytes(6 << 20).hex()}
+    large = write(cluster.ckpt_root / "run1/step_1/model.safetensors", safetensors([Entry("a", [1000, 1000])], notes))
+    cluster.workers[2].kill()
+    wait_until(lambda: cluster.get("/workers")["workers"][1]["presence"] == "down", "the watch knows", 20)
+    lines = cluster.store(large)
+    assert is_done(lines), "\n".join(lines)
+    assert lines[-1].startswith(f"Done: {2 * n_chunks}/{2 * n_chunks} sends (2x replicated)")
+    cluster.workers[1].kill()
+    output = cluster.folder / "back"
+    assert is_done(cluster.gather(large, output=output))
+    assert output.read_bytes() == large.read_bytes()
 
 
 def test_a_worker_that_hangs_from_the_start_delays_little(make_cluster) -> None:
