@@ -32,44 +32,41 @@ std::string_view to_string(Verdict verdict) {
 
 namespace {
 
-// The shard that this is a copy of, sound or not, if it is one of this generation.
-std::optional<ShardIndex> copied_shard(Manifest const& manifest, CheckpointKey const& key,
-                                       HeldRef const& held) {
-  auto const& ref = held.ref;
-  if (!ref.name.shard || ref.key != key || ref.generation != manifest.generation) {
-    return std::nullopt;
-  }
-  auto const index = ref.name.shard->value;
-  if (index >= manifest.shards.size() || ref.target != manifest.shards[index].list) {
-    return std::nullopt;
-  }
-  return ref.name.shard;
+bool is_header(Manifest const& manifest, Ref const& ref) {
+  return !ref.name.shard && ref.generation == manifest.generation &&
+         ref.key.identity() == manifest.identity;
 }
 
 }  // namespace
 
-CopyCount count_copies(Manifest const& manifest, std::span<WorkerInventory const> inventories) {
-  auto const key = CheckpointKey::parse(manifest.identity);
+CopyCount count_copies(Manifest const& manifest, std::span<WorkerInventory const> inventories,
+                       std::uint32_t redundancy) {
   auto const stored_ms = static_cast<std::int64_t>(manifest.generation.value);
   CopyCount count;
   std::vector<std::size_t> per_shard(manifest.shards.size(), 0);
   for (auto const& inventory : inventories) {
     for (auto const& held : inventory.refs) {
-      auto const shard = copied_shard(manifest, key.value(), held);
-      if (!shard) continue;
+      bool const is_shard = is_copy(manifest, held.ref);
+      if (!is_shard && !is_header(manifest, held.ref)) continue;
       if (!held.is_sound) {
         count.damaged.insert(inventory.worker_index);
         continue;
       }
-      ++per_shard[shard->value];
-      ++count.live;
-      count.holders.insert(inventory.worker_index);
+      if (is_shard) {
+        ++per_shard[held.ref.name.shard->value];
+        ++count.live;
+        count.holders.insert(inventory.worker_index);
+      } else {
+        ++count.headers;
+      }
       auto const proven_ms = held.verified_ms.value_or(stored_ms);
       count.proven_ms = std::min(count.proven_ms.value_or(proven_ms), proven_ms);
     }
   }
-  count.wanted = manifest.shards.size() * manifest.redundancy;
-  count.fewest = per_shard.empty() ? 0 : *std::min_element(per_shard.begin(), per_shard.end());
+  count.wanted_each = copies_wanted(manifest, redundancy);
+  count.wanted = manifest.shards.size() * count.wanted_each;
+  count.fewest = count.headers;
+  for (auto const copies : per_shard) count.fewest = std::min(count.fewest, copies);
   for (std::uint32_t shard = 0; shard < per_shard.size(); ++shard) {
     if (per_shard[shard] == 0) count.nowhere.push_back(shard);
   }
@@ -79,15 +76,15 @@ CopyCount count_copies(Manifest const& manifest, std::span<WorkerInventory const
 std::set<std::size_t> workers_that_lack(Manifest const& manifest,
                                         std::span<WorkerInventory const> inventories,
                                         std::set<std::size_t> const& answering, RingSize ring) {
-  auto const key = CheckpointKey::parse(manifest.identity);
   auto const planned = place_copies(static_cast<std::uint32_t>(manifest.shards.size()),
                                     ring.workers_count, ring.redundancy);
   if (planned.has_error()) return {};
   std::set<std::pair<std::size_t, ShardIndex>> copies;
   for (auto const& inventory : inventories) {
     for (auto const& held : inventory.refs) {
-      auto const shard = copied_shard(manifest, key.value(), held);
-      if (shard && held.is_sound) copies.emplace(inventory.worker_index, *shard);
+      if (held.is_sound && is_copy(manifest, held.ref)) {
+        copies.emplace(inventory.worker_index, *held.ref.name.shard);
+      }
     }
   }
   std::set<std::size_t> lacking;
@@ -146,7 +143,8 @@ std::string what_next(RepairPlan const& plan, Circumstances const& circumstances
 }
 
 // "shards 1, 2"
-std::string lost_shards(CopyCount const& copies) {
+std::string lost_parts(CopyCount const& copies) {
+  if (copies.nowhere.empty()) return "the header";
   return fmt::format("{} {}", copies.nowhere.size() == 1 ? "shard" : "shards",
                      fmt::join(copies.nowhere, ", "));
 }
@@ -155,18 +153,18 @@ std::string lost_shards(CopyCount const& copies) {
 
 Judgement judge(Manifest const& manifest, CopyCount const& copies,
                 std::span<WorkerInventory const> inventories, Circumstances const& circumstances) {
-  auto const wanted = std::max(manifest.redundancy, circumstances.redundancy);
+  auto const wanted = copies.wanted_each;
   if (copies.fewest == 0) {
-    auto const shards = lost_shards(copies);
+    auto const parts = lost_parts(copies);
     if (circumstances.all_answer()) {
-      return {Verdict::lost, fmt::format("lost: {} has no sound copy on any worker{}", shards,
+      return {Verdict::lost, fmt::format("lost: {} has no sound copy on any worker{}", parts,
                                          reasons(copies, circumstances))};
     }
     return {Verdict::out_of_reach,
-            fmt::format("out of reach: {} has no copy on the workers that answer{}", shards,
+            fmt::format("out of reach: {} has no copy on the workers that answer{}", parts,
                         reasons(copies, circumstances))};
   }
-  if (copies.fewest >= wanted) {
+  if (copies.is_safe()) {
     auto const hosts = hosts_where(
         circumstances, [&](std::size_t index) { return copies.holders.contains(index); });
     return {Verdict::safe, fmt::format("safe: {} of {} verified copies on {}: you may delete the "
@@ -175,13 +173,13 @@ Judgement judge(Manifest const& manifest, CopyCount const& copies,
   }
   auto workers = circumstances.workers;
   auto const plan = plan_repair(manifest, inventories, workers, circumstances.redundancy);
-  bool const is_healing =
-      circumstances.repairs_by_itself && plan.short_of.empty() && !plan.copies.empty();
-  if (is_healing) {
-    auto const targets = hosts_where(circumstances, [&](std::size_t index) {
-      return std::ranges::any_of(plan.copies,
-                                 [&](CopyToMake const& copy) { return copy.to == index; });
-    });
+  auto const gets_something = [&](std::size_t index) {
+    return std::ranges::find(plan.manifests, index) != plan.manifests.end() ||
+           std::ranges::any_of(plan.copies,
+                               [&](CopyToMake const& copy) { return copy.to == index; });
+  };
+  auto const targets = hosts_where(circumstances, gets_something);
+  if (circumstances.repairs_by_itself && plan.short_of.empty() && !targets.empty()) {
     return {Verdict::healing,
             fmt::format("healing: {} of {} copies{}; being made again on {}", copies.fewest, wanted,
                         reasons(copies, circumstances), targets)};

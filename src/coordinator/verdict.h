@@ -21,11 +21,11 @@
 namespace grove {
 
 enum class Verdict {
-  safe,          // every shard has its copies
-  healing,       // a shard has fewer than it should, and the missing ones are being made
-  at_risk,       // a shard has fewer than it should, and for now nobody makes another
-  out_of_reach,  // a shard has none on the workers that answer, and not all answer
-  lost,          // a shard has none, and all workers answer
+  safe,          // every shard, and the header with the manifest, has its copies
+  healing,       // one of them has fewer than it should, and the missing ones are being made
+  at_risk,       // one has fewer than it should, and for now nobody makes another
+  out_of_reach,  // one has none on the workers that answer, and not all answer
+  lost,          // one has none, and all workers answer
   unfinished,    // it has no manifest: its store did not end
 };
 inline constexpr Verdict all_verdicts[] = {Verdict::safe,    Verdict::healing,
@@ -44,16 +44,22 @@ struct RingSize {
 struct CopyCount {
   std::size_t live = 0;  // over all shards, each worker's sound copy
   std::size_t wanted = 0;
-  std::size_t fewest = 0;              // of any one shard
+  std::size_t wanted_each = 0;         // of each shard, and of the header with the manifest
+  std::size_t headers = 0;             // sound ones, each with its manifest
+  std::size_t fewest = 0;              // of any one shard, or the header
   std::vector<std::uint32_t> nowhere;  // shards without any
   std::set<std::size_t> holders;       // worker indexes
-  std::set<std::size_t> damaged;       // that have a copy without some of its chunks
+  std::set<std::size_t> damaged;       // that have a copy, or the header, without some of its chunks
+
+  bool is_safe() const { return fewest >= wanted_each; }
   // When the copy that was read last the longest ago was read, or stored where it never was, in ms
   // of the wall clock. None without copies.
   std::optional<std::int64_t> proven_ms;
 };
 
-CopyCount count_copies(Manifest const& manifest, std::span<WorkerInventory const> inventories);
+// `redundancy`: the config's.
+CopyCount count_copies(Manifest const& manifest, std::span<WorkerInventory const> inventories,
+                       std::uint32_t redundancy);
 
 // Those of the workers that answer that lack a copy which a store would put there, by index.
 std::set<std::size_t> workers_that_lack(Manifest const& manifest,

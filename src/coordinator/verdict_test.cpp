@@ -40,9 +40,26 @@ Circumstances circumstances(std::size_t workers_count = 3) {
   return all;
 }
 
-Judgement judged(std::vector<WorkerInventory> const& inventories, Circumstances const& around) {
-  auto const manifest = two_shards();
-  return judge(manifest, count_copies(manifest, inventories), inventories, around);
+HeldRef header() {
+  return {.ref = {.key = CheckpointKey::parse(two_shards().identity).value(),
+                  .generation = generation,
+                  .name = RefName{},
+                  .target = sha256("manifest")}};
+}
+
+CopyCount counted(std::vector<WorkerInventory> const& inventories) {
+  return count_copies(two_shards(), inventories, 2);
+}
+
+Judgement judged_as_it_is(std::vector<WorkerInventory> const& inventories,
+                          Circumstances const& around) {
+  return judge(two_shards(), counted(inventories), inventories, around);
+}
+
+// With a header on every worker that has an inventory.
+Judgement judged(std::vector<WorkerInventory> inventories, Circumstances const& around) {
+  for (auto& inventory : inventories) inventory.refs.push_back(header());
+  return judged_as_it_is(inventories, around);
 }
 
 Verdict verdict_of(std::vector<WorkerInventory> const& inventories, bool all_answer = true) {
@@ -54,7 +71,7 @@ Verdict verdict_of(std::vector<WorkerInventory> const& inventories, bool all_ans
 TEST(Verdict, IsSafeWithEveryCopyOfEveryShard) {
   std::vector<WorkerInventory> const inventories{{0, {copy_of(0), copy_of(1)}},
                                                  {1, {copy_of(0), copy_of(1)}}};
-  auto const copies = count_copies(two_shards(), inventories);
+  auto const copies = counted(inventories);
   EXPECT_EQ(copies.live, 4u);
   EXPECT_EQ(copies.wanted, 4u);
   EXPECT_EQ(verdict_of(inventories), Verdict::safe);
@@ -113,10 +130,10 @@ TEST(Verdict, IsProvenWhenItsOldestCopyWas) {
   auto read = copy_of(0);
   read.verified_ms = 9000;
   std::vector<WorkerInventory> inventories{{0, {read}}};
-  EXPECT_EQ(count_copies(two_shards(), inventories).proven_ms, 9000);
+  EXPECT_EQ(counted(inventories).proven_ms, 9000);
   inventories.push_back({1, {copy_of(0)}});  // not read since it was stored
-  EXPECT_EQ(count_copies(two_shards(), inventories).proven_ms, 7);
-  EXPECT_EQ(count_copies(two_shards(), {}).proven_ms, std::nullopt);
+  EXPECT_EQ(counted(inventories).proven_ms, 7);
+  EXPECT_EQ(counted({}).proven_ms, std::nullopt);
 }
 
 TEST(Verdict, IsLostWhenAShardIsNowhereAndOutOfReachWhileSomebodyMayHaveIt) {
@@ -134,6 +151,32 @@ TEST(Verdict, CountsNoDamagedCopyAndNoneOfOtherContent) {
   older.ref.generation = Generation{6};
   EXPECT_EQ(verdict_of({{0, {copy_of(0), damaged}}, {1, {copy_of(0), other_content, older}}}),
             Verdict::lost);
+}
+
+TEST(Verdict, CountsTheHeaderAsItCountsAShard) {
+  auto damaged = header();
+  damaged.is_sound = false;
+  std::vector<WorkerInventory> inventories{{0, {copy_of(0), copy_of(1), header()}},
+                                           {1, {copy_of(0), copy_of(1), damaged}}};
+  auto found = judged_as_it_is(inventories, circumstances());
+  EXPECT_EQ(found.verdict, Verdict::healing);
+  EXPECT_EQ(found.words, "healing: 1 of 2 copies; damaged on pi-2; being made again on pi-2");
+  inventories[0].refs.back().is_sound = false;
+  EXPECT_EQ(judged_as_it_is(inventories, circumstances()).words,
+            "lost: the header has no sound copy on any worker; damaged on pi-1, pi-2");
+  auto another = header();
+  another.ref.generation = Generation{6};
+  inventories[0].refs.back() = another;
+  EXPECT_EQ(judged_as_it_is(inventories, circumstances()).verdict, Verdict::lost);
+}
+
+TEST(Verdict, WantsAsManyCopiesAsTheConfigWhereThatIsMore) {
+  std::vector<WorkerInventory> const inventories{{0, {copy_of(0), copy_of(1), header()}},
+                                                 {1, {copy_of(0), copy_of(1), header()}}};
+  auto const copies = count_copies(two_shards(), inventories, 3);
+  EXPECT_EQ(copies.wanted, 6u);
+  EXPECT_FALSE(copies.is_safe());
+  EXPECT_TRUE(count_copies(two_shards(), inventories, 1).is_safe());
 }
 
 TEST(Verdict, NamesTheWorkersThatAnswerAndLackACopyThatBelongsThere) {

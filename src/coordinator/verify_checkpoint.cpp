@@ -65,16 +65,17 @@ class CheckpointVerification : public Verification {
   }
 
   std::string last_line() const override {
-    auto const copies = count_copies(manifest_, proven_);
+    auto const copies = count_copies(manifest_, proven_, config().redundancy);
     auto const what =
         fmt::format("{} generation {}", manifest_.identity, manifest_.generation.value);
     auto const proven = fmt::format("{} of {} copies proven", copies.live, copies.wanted);
-    if (copies.fewest >= manifest_.redundancy && damaged_count_ == 0) {
+    if (copies.is_safe() && damaged_count_ == 0) {
       return fmt::format("Done: {}: {}; the SHA-256 of the file is {}", what, proven,
                          manifest_.sha256.hex());
     }
     if (copies.fewest == 0) {
-      return lines::error(fmt::format("{}: {}; a shard has none left", what, proven));
+      return lines::error(fmt::format("{}: {}; {} has none left", what, proven,
+                                      copies.nowhere.empty() ? "the header" : "a shard"));
     }
     return lines::error(fmt::format("{}: {}; {}", what, proven, mended_by(services_)));
   }
@@ -97,14 +98,12 @@ Awaitable<Result<void>> stream_checkpoint_verification(Services& services, Confi
                                                        HttpResponder& responder) {
   co_await follow_moved_workers(services, config, LookUp::remembered, [](std::string) {});
   auto const view = co_await survey(services, config, key);
-  auto const forgotten = view.forgotten();
-  auto const up_to = forgotten.find(key);
   Result<Manifest> manifest =
       fail(ErrorKind::not_found, "{} is not stored on any worker that answers ({})", key.identity(),
            view.summary());
   for (auto const& generation : generations_of(key, view.inventories)) {
     if (generation.manifests.empty()) continue;
-    if (up_to != forgotten.end() && generation.generation <= up_to->second) break;
+    if (view.has_forgotten(key, generation.generation)) continue;
     manifest = co_await fetch_manifest(services, config, generation);
     break;
   }
