@@ -29,12 +29,6 @@ std::size_t steps_from_primary(std::size_t shard, std::size_t worker_index,
              : worker_index;  // off the ring: behind every worker that is on it
 }
 
-bool serves(Manifest const& manifest, Ref const& ref) {
-  return ref.name.shard && ref.key.identity() == manifest.identity &&
-         ref.generation == manifest.generation && ref.name.shard->value < manifest.shards.size() &&
-         ref.target == manifest.shards[ref.name.shard->value].list;
-}
-
 struct HeldManifest {
   std::size_t holder = 0;
   Digest target;
@@ -59,6 +53,12 @@ void add_manifests(GenerationView& view, std::vector<HeldManifest> const& held) 
 }
 
 }  // namespace
+
+bool is_copy(Manifest const& manifest, Ref const& ref) {
+  return ref.name.shard && ref.generation == manifest.generation &&
+         ref.key.identity() == manifest.identity && ref.name.shard->value < manifest.shards.size() &&
+         ref.target == manifest.shards[ref.name.shard->value].list;
+}
 
 std::vector<GenerationView> generations_of(CheckpointKey const& key,
                                            std::span<WorkerInventory const> inventories) {
@@ -96,7 +96,7 @@ GatherPlan plan_gather(Manifest const& manifest, std::span<WorkerInventory const
   std::vector<std::vector<Holder>> holders(manifest.shards.size());
   for (WorkerInventory const& inventory : inventories) {
     for (HeldRef const& held : inventory.refs) {
-      if (serves(manifest, held.ref)) {
+      if (is_copy(manifest, held.ref)) {
         std::size_t const shard = held.ref.name.shard->value;
         holders[shard].push_back(
             {.is_damaged = !held.is_sound,

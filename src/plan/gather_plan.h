@@ -38,6 +38,9 @@ struct GenerationView {
   std::vector<std::size_t> shard_holders;
 };
 
+// Whether this is a copy of one of the manifest's shards, sound or not.
+bool is_copy(Manifest const& manifest, Ref const& ref);
+
 // Newest first.
 std::vector<GenerationView> generations_of(CheckpointKey const& key,
                                            std::span<WorkerInventory const> inventories);

@@ -35,9 +35,8 @@ Holdings holdings_of(Manifest const& manifest, std::span<WorkerInventory const> 
             .insert(inventory.worker_index);
         continue;
       }
+      if (!is_copy(manifest, held.ref)) continue;
       auto const shard = held.ref.name.shard->value;
-      if (shard >= manifest.shards.size()) continue;
-      if (held.ref.target != manifest.shards[shard].list) continue;
       (held.is_sound ? found.sound : found.damaged)[shard].insert(inventory.worker_index);
     }
   }
@@ -51,7 +50,7 @@ class Planner {
       : manifest_(manifest),
         held_(holdings_of(manifest, inventories)),
         workers_(workers),
-        wanted_(std::max(manifest.redundancy, redundancy)) {
+        wanted_(copies_wanted(manifest, redundancy)) {
     auto const per_shard = static_cast<std::uint32_t>(std::min(wanted_, workers.size()));
     auto const ring =
         place_copies(static_cast<std::uint32_t>(manifest.shards.size()), workers.size(), per_shard);
@@ -73,14 +72,13 @@ class Planner {
   void plan_shard(ShardIndex shard) {
     auto const& sound = held_.sound[shard.value];
     if (sound.empty()) {
-      plan_.short_of.push_back(shard);
+      join_damaged(shard);
       return;
     }
     auto const& homes = homes_[shard.value];
     Workers will_have = kept(sound);
     for (auto const home : homes) {
-      bool const was_there = manifest_.generation.value <= workers_[home].away_since_ms;
-      if (workers_[home].state == WorkerState::away && was_there) will_have.insert(home);
+      if (may_hold_still(shard, home)) will_have.insert(home);
     }
     for (auto const home : homes) make(shard, home, will_have);
     // Mended where it lies, since most of its chunks are there; unless it is surplus.
@@ -100,6 +98,26 @@ class Planner {
     plan_drops(shard);
   }
 
+  // One that is away. Where others stand in, some home lacked its copy, and may lack it still.
+  bool may_hold_still(ShardIndex shard, std::size_t home) const {
+    auto const& homes = homes_[shard.value];
+    bool const all_at_home =
+        std::ranges::all_of(held_.sound[shard.value], [&](std::size_t holder) {
+          return std::ranges::find(homes, holder) != homes.end();
+        });
+    bool const was_there = manifest_.generation.value <= workers_[home].away_since_ms;
+    return workers_[home].state == WorkerState::away && was_there && all_at_home;
+  }
+
+  // No copy is whole. What one lacks another may have: the first takes from the others, and once
+  // it is whole they are mended from it.
+  void join_damaged(ShardIndex shard) {
+    Workers nobody;
+    auto const& damaged = held_.damaged[shard.value];
+    if (damaged.size() > 1) make(shard, *damaged.begin(), nobody);
+    if (nobody.empty()) plan_.short_of.push_back(shard);
+  }
+
   void make(ShardIndex shard, std::size_t to, Workers& will_have) {
     bool const is_damaged = held_.damaged[shard.value].contains(to);
     if (will_have.contains(to) || !takes(shard, to)) return;
@@ -108,9 +126,11 @@ class Planner {
                         : kept(sound).size() >= wanted_ ? RepairReason::home
                         : sound.size() >= wanted_       ? RepairReason::leaving
                                                         : RepairReason::lost;
+    auto sources = sound.empty() ? held_.damaged[shard.value] : sound;
+    sources.erase(to);
     plan_.copies.push_back(
-        {.shard = shard, .to = to, .from = {sound.begin(), sound.end()}, .reason = reason});
-    if (!is_damaged) workers_[to].room_bytes -= bytes_of(shard);
+        {.shard = shard, .to = to, .from = {sources.begin(), sources.end()}, .reason = reason});
+    if (!is_damaged) workers_[to].promised_bytes += bytes_of(shard);
     will_have.insert(to);
   }
 
@@ -139,7 +159,9 @@ class Planner {
   }
 
   void plan_manifests() {
-    for (auto const holder : held_.sound_manifest) plan_.manifest_holders.push_back(holder);
+    auto const& givers =
+        held_.sound_manifest.empty() ? held_.damaged_manifest : held_.sound_manifest;
+    plan_.manifest_holders.assign(givers.begin(), givers.end());
     Workers holders;
     for (auto const& copy : plan_.copies) holders.insert(copy.to);
     for (auto const& sound : held_.sound) holders.insert(sound.begin(), sound.end());
@@ -188,9 +210,16 @@ class Planner {
     std::optional<std::size_t> best;
     for (std::size_t worker = 0; worker < workers_.size(); ++worker) {
       if (without.contains(worker) || !takes(shard, worker)) continue;
-      if (!best || workers_[worker].room_bytes > workers_[*best].room_bytes) best = worker;
+      bool const has_it = held_.damaged[shard.value].contains(worker);
+      if (!has_it && room_left(worker) < bytes_of(shard)) continue;
+      if (!best || room_left(worker) > room_left(*best)) best = worker;
     }
     return best;
+  }
+
+  std::uint64_t room_left(std::size_t worker) const {
+    auto const& it = workers_[worker];
+    return it.room_bytes - std::min(it.room_bytes, it.promised_bytes);
   }
 
   Manifest const& manifest_;
@@ -216,6 +245,10 @@ std::string_view words_of(RepairReason reason) {
 }
 
 }  // namespace
+
+std::size_t copies_wanted(Manifest const& manifest, std::uint32_t redundancy) {
+  return std::max(manifest.redundancy, redundancy);
+}
 
 RepairPlan plan_repair(Manifest const& manifest, std::span<WorkerInventory const> inventories,
                        std::span<RepairWorker> workers, std::uint32_t redundancy) {

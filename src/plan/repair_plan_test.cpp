@@ -111,6 +111,25 @@ TEST_F(RepairPlanTest, MendsADamagedCopyWhereItLies) {
   EXPECT_EQ(plan(), "shard 0 to worker 1 from 0 (damaged)\n");
 }
 
+TEST_F(RepairPlanTest, JoinsCopiesOfWhichNoneIsWhole) {
+  damage(0, 0);
+  damage(1, 0);
+  EXPECT_EQ(plan(), "shard 0 to worker 0 from 1 (damaged)\n");
+  drop(0, 0);
+  EXPECT_EQ(plan(), "shard 0 is short of copies\n");
+}
+
+TEST_F(RepairPlanTest, JoinsManifestsOfWhichNoneIsWhole) {
+  for (auto& inventory : inventories_) {
+    for (auto& held : inventory.refs) {
+      if (!held.ref.name.shard) held.is_sound = false;
+    }
+  }
+  auto const found = plan_repair(manifest_, inventories_, workers_, 2);
+  EXPECT_EQ(found.manifests, (std::vector<std::size_t>{0, 1, 2, 3}));
+  EXPECT_EQ(found.manifest_holders, found.manifests);
+}
+
 TEST_F(RepairPlanTest, SendsAStandInsCopyHomeAndThenDropsIt) {
   drop(2, 2);
   hold(0, 2);
@@ -241,6 +260,21 @@ TEST_F(RepairPlanTest, EmptiesAWorkerThoughAHomeIsAway) {
   EXPECT_EQ(plan(),
             "shard 2 to worker 0 from 2, 3 (leaving)\n"
             "shard 1 off worker 2, kept by 0, 3\n");
+}
+
+TEST_F(RepairPlanTest, EmptiesAStandInWhoseHomeIsAwayAndMayHaveNothing) {
+  drop(2, 1);
+  drop(2, 2);
+  hold(3, 1);
+  hold(0, 2);
+  drop_manifest(2);
+  lose(2, WorkerState::away);  // since when is not known
+  EXPECT_EQ(plan(), "");
+  workers_[0].is_draining = true;
+  EXPECT_EQ(plan(),
+            "shard 0 to worker 3 from 0, 1 (leaving)\n"
+            "shard 2 to worker 1 from 0, 3 (leaving)\n"
+            "shard 3 to worker 1 from 0, 3 (leaving)\n");
 }
 
 TEST_F(RepairPlanTest, DropsAManifestThatLeadsToNothing) {

@@ -83,19 +83,21 @@ Awaitable<Result<void>> replicate(WorkerClient& to, std::span<WorkerAddress cons
       sizes.emplace(chunk.digest, chunk.raw_bytes);
       window_bytes += chunk.raw_bytes;
     }
-    auto const begun = std::chrono::steady_clock::now();
     CO_TRY(auto missing, co_await to.missing(window));
     if (missing.empty()) continue;
     std::uint64_t bytes = 0;
     for (auto const& chunk : missing) bytes += sizes[chunk];
-    CO_TRY(co_await pull_from_any(to, from, std::move(missing)));
+    bool const has_turn = co_await events.wait_for_turn();
+    if (!has_turn) co_return stopped();
+    auto const begun = std::chrono::steady_clock::now();
+    auto const pulled = co_await pull_from_any(to, from, std::move(missing));
+    events.moved(pulled.has_value() ? bytes : 0, std::chrono::steady_clock::now() - begun);
+    CO_TRY(pulled);
     unsynced_bytes += bytes;
     if (unsynced_bytes >= limits::sync_bytes_max) {
       CO_TRY(co_await to.sync());
       unsynced_bytes = 0;
     }
-    bool const go_on = co_await events.pace(bytes, std::chrono::steady_clock::now() - begun);
-    if (!go_on) co_return stopped();
   }
   CO_TRY(co_await to.sync());
   auto const list_bytes = serialize(list);

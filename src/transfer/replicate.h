@@ -18,15 +18,16 @@
 namespace grove {
 
 struct ReplicateEvents {
-  // Called when these many bytes have moved, which took so long; takes the rest that is to be made
-  // for others' sake. false: stop.
-  std::function<Awaitable<bool>(std::uint64_t bytes, std::chrono::nanoseconds took)> pace;
+  // Waits until a window may be moved. false: not now, and no more.
+  std::function<Awaitable<bool>()> wait_for_turn;
+  // After each: what it has moved, in which time; nothing where that failed.
+  std::function<void(std::uint64_t bytes, std::chrono::nanoseconds took)> moved;
 };
 
 // Gives `to` the list and the chunks of it that it lacks, several sources at once; all is durable
 // there when it returns. A chunk that one source does not give is asked of the others.
 // Fails: unavailable (nobody gave a chunk; what the last one said), exhausted (`to` has no room),
-// as `to`; cancelled.
+// as `to`; cancelled (also where it had no turn: what has moved by then need not move again).
 Awaitable<Result<void>> replicate(WorkerClient& to, std::span<WorkerAddress const> from,
                                   Digest list_digest, ShardList const& list,
                                   ReplicateEvents const& events);

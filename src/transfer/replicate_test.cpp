@@ -31,10 +31,8 @@ class ReplicateTest : public testing::Test {
       auto to = target_.client();
       std::vector<WorkerAddress> const from{one_.client().address(), two_.client().address()};
       ReplicateEvents const events{
-          .pace = [this](std::uint64_t bytes, std::chrono::nanoseconds) -> Awaitable<bool> {
-            paced_bytes_ += bytes;
-            co_return go_on_;
-          }};
+          .wait_for_turn = [this]() -> Awaitable<bool> { co_return go_on_; },
+          .moved = [this](std::uint64_t bytes, std::chrono::nanoseconds) { moved_bytes_ += bytes; }};
       auto const bytes = serialize(list_);
       outcome = co_await replicate(to, from, sha256(bytes.span()), list_, events);
       http_.close_idle();
@@ -51,7 +49,7 @@ class ReplicateTest : public testing::Test {
   FakeWorker two_{loop_, http_, Rank{2}};
   FakeWorker target_{loop_, http_, Rank{3}};
   ShardList list_;
-  std::uint64_t paced_bytes_ = 0;
+  std::uint64_t moved_bytes_ = 0;
   bool go_on_ = true;
 };
 
@@ -65,7 +63,7 @@ TEST_F(ReplicateTest, TakesFromAllSourcesWhatIsLackingAndMakesItDurable) {
   EXPECT_GT(two_.served_count, 0u);
   EXPECT_GT(target_.syncs_count, 0u);
   EXPECT_EQ(target_.lists.size(), 1u);
-  EXPECT_EQ(paced_bytes_, 5000u);
+  EXPECT_EQ(moved_bytes_, 5000u);
 }
 
 TEST_F(ReplicateTest, AsksTheOthersForWhatOneDoesNotGive) {
