@@ -1,10 +1,12 @@
 #include "plan/keeping.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
 
+#include "plan/name_numbers.h"
 #include "plan/retention.h"
 
 namespace grove {
@@ -33,15 +35,56 @@ void for_each_checkpoint(std::span<StoredGeneration const> stored, Visit visit) 
   }
 }
 
+// By the names of the parts that there are.
+Steps steps_with_lacking_parts(std::span<StoredGeneration const> stored) {
+  std::map<std::pair<std::string, std::uint64_t>, std::uint64_t> parts_found;
+  auto const set_of = [](CheckpointKey const& key) {
+    auto const name = std::string(key.folder()) + '/' + std::string(stem_of(key));
+    return std::pair(name + std::string(key.extension()), parts_count_of(key));
+  };
+  for_each_checkpoint(stored, [&](std::span<StoredGeneration const> checkpoint) {
+    ++parts_found[set_of(checkpoint.front().key)];
+  });
+  Steps lacking;
+  for_each_checkpoint(stored, [&](std::span<StoredGeneration const> checkpoint) {
+    auto const set = set_of(checkpoint.front().key);
+    if (parts_found[set] < set.second) insert(lacking, checkpoint.front().key);
+  });
+  return lacking;
+}
+
 }  // namespace
 
 std::string_view to_string(ForgetReason reason) {
   return reason == ForgetReason::superseded ? "superseded" : "retention";
 }
 
+std::set<CheckpointKey> unfinished_checkpoints(std::span<WorkerInventory const> inventories) {
+  std::map<CheckpointKey, Generation> newest;
+  std::map<CheckpointKey, Generation> newest_complete;
+  for (auto const& inventory : inventories) {
+    for (auto const& held : inventory.refs) {
+      auto& generation = newest[held.ref.key];
+      generation = std::max(generation, held.ref.generation);
+      if (held.ref.name.shard) continue;
+      auto& complete = newest_complete[held.ref.key];
+      complete = std::max(complete, held.ref.generation);
+    }
+  }
+  std::set<CheckpointKey> unfinished;
+  for (auto const& [key, generation] : newest) {
+    auto const complete = newest_complete.find(key);
+    bool const has_ended = complete != newest_complete.end() && complete->second == generation;
+    if (!has_ended) unfinished.insert(key);
+  }
+  return unfinished;
+}
+
 std::vector<Forgetting> plan_forgetting(std::span<StoredGeneration const> stored,
+                                        std::set<CheckpointKey> const& unsettled,
                                         std::uint32_t generations, Retention const& retention) {
-  Steps unsafe;
+  auto unsafe = steps_with_lacking_parts(stored);
+  for (auto const& key : unsettled) insert(unsafe, key);
   Steps pinned;
   for_each_checkpoint(stored, [&](std::span<StoredGeneration const> checkpoint) {
     if (!checkpoint.front().is_safe) insert(unsafe, checkpoint.front().key);

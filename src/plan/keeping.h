@@ -1,12 +1,14 @@
 // Which generations and checkpoints may be forgotten, by the config's `generations` and
-// `retention`. Pure; coordinator/repair_round.h carries it out.
+// `retention`. Pure; coordinator/keeping_round.h carries it out.
 //
 // Only what is safe counts as kept: while the newer ones are not, nothing that they were to replace
-// goes. Of a run's newest steps those count whose files are all safe. A pin keeps all files of its
-// step.
+// goes. Of a run's newest steps those count whose files are all there and safe: none is being
+// stored or was not stored to its end, and of a set ("-00001-of-00004") no part is lacking. A pin
+// keeps all files of its step.
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -14,6 +16,7 @@
 #include "base/config.h"
 #include "format/key.h"
 #include "format/manifest.h"
+#include "plan/gather_plan.h"
 
 namespace grove {
 
@@ -38,8 +41,13 @@ struct Forgetting {
   friend bool operator==(Forgetting const&, Forgetting const&) = default;
 };
 
-// `stored`: all of a cluster, those of one checkpoint together, newest first.
+// Those whose newest generation has no manifest anywhere: its store did not end.
+std::set<CheckpointKey> unfinished_checkpoints(std::span<WorkerInventory const> inventories);
+
+// `stored`: all of a cluster, those of one checkpoint together, newest first. `unsettled`:
+// checkpoints of which something newer is being stored, or was begun and did not end.
 std::vector<Forgetting> plan_forgetting(std::span<StoredGeneration const> stored,
+                                        std::set<CheckpointKey> const& unsettled,
                                         std::uint32_t generations, Retention const& retention);
 
 }  // namespace grove

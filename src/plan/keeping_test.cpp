@@ -19,9 +19,10 @@ std::string step(int number) {
 
 // "run1/step_1/model.safetensors 7 retention" of each.
 std::vector<std::string> forgotten(std::vector<StoredGeneration> const& all,
-                                   std::uint32_t generations = 1, Retention retention = {}) {
+                                   std::uint32_t generations = 1, Retention retention = {},
+                                   std::set<CheckpointKey> const& unsettled = {}) {
   std::vector<std::string> lines;
-  for (auto const& it : plan_forgetting(all, generations, retention)) {
+  for (auto const& it : plan_forgetting(all, unsettled, generations, retention)) {
     lines.push_back(it.key.identity() + " " + std::to_string(it.generation.value) + " " +
                     std::string(to_string(it.reason)));
   }
@@ -64,6 +65,42 @@ TEST(Keeping, AStepIsAsSafeAsItsWorstFile) {
                        stored("run1/step_3/optimizer.bin", 4, false)},
                       1, last_two),
             Lines{});
+}
+
+TEST(Keeping, AStepWithAFileThatIsBeingStoredIsNoneOfTheLast) {
+  std::vector const all{stored(step(1), 1), stored(step(2), 2), stored(step(3), 3)};
+  EXPECT_EQ(forgotten(all, 1, last_two), Lines{step(1) + " 1 retention"});
+  // Not even of the same name.
+  auto const optimizer = CheckpointKey::parse("run1/step_3/optimizer.bin").value();
+  EXPECT_EQ(forgotten(all, 1, last_two, {optimizer}), Lines{});
+}
+
+TEST(Keeping, ACheckpointIsUnfinishedWhereItsNewestGenerationHasNoManifest) {
+  auto const held = [](std::string const& identity, std::uint64_t generation, RefName name) {
+    return HeldRef{.ref = {.key = CheckpointKey::parse(identity).value(),
+                           .generation = Generation{generation},
+                           .name = name,
+                           .target = {}}};
+  };
+  RefName const shard{ShardIndex{0}};
+  std::vector<WorkerInventory> const inventories{
+      {0, {held("a", 1, {}), held("a", 2, shard), held("b", 1, {}), held("c", 5, shard)}},
+      {1, {held("b", 1, shard), held("c", 5, {})}}};
+  EXPECT_EQ(unfinished_checkpoints(inventories),
+            std::set<CheckpointKey>{CheckpointKey::parse("a").value()});
+}
+
+TEST(Keeping, AStepThatLacksAPartOfASetIsNoneOfTheLast) {
+  auto const part = [](int step, int number) {
+    return "run1/step_" + std::to_string(step) + "/model-0000" + std::to_string(number) +
+           "-of-00002.safetensors";
+  };
+  std::vector all{stored(part(1, 1), 1), stored(part(1, 2), 1), stored(part(2, 1), 2),
+                  stored(part(2, 2), 2), stored(part(3, 1), 3)};
+  EXPECT_EQ(forgotten(all, 1, last_two), Lines{});
+  all.push_back(stored(part(3, 2), 3));
+  EXPECT_EQ(forgotten(all, 1, last_two),
+            (Lines{part(1, 1) + " 1 retention", part(1, 2) + " 1 retention"}));
 }
 
 TEST(Keeping, APinKeepsAllFilesOfItsStep) {

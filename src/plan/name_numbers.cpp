@@ -53,6 +53,13 @@ std::string_view without_part(std::string_view stem) {
   return rest;
 }
 
+std::uint64_t parts_count_of(CheckpointKey const& key) {
+  auto name = key.file_name();
+  name.remove_suffix(key.extension().size());
+  if (without_part(name) == name) return 1;
+  return last_integer(name).value_or(1);
+}
+
 std::string_view stem_of(CheckpointKey const& key) {
   auto name = key.file_name();
   name.remove_suffix(key.extension().size());

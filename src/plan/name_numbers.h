@@ -19,6 +19,9 @@ std::optional<std::uint64_t> last_integer(std::string_view name);
 // "model-00001-of-00004" → "model"
 std::string_view without_part(std::string_view stem);
 
+// "model-00001-of-00004.safetensors" → 4: how many files the name says its set has; else 1.
+std::uint64_t parts_count_of(CheckpointKey const& key);
+
 // The file's name without its extension and the numbers of its part.
 std::string_view stem_of(CheckpointKey const& key);
 

@@ -156,7 +156,8 @@ std::map<CheckpointKey, Generation> Coordinator::keep(View const& view,
                       .is_pinned = false});
   }
   std::map<CheckpointKey, Generation> going;
-  for (auto const& what : plan_forgetting(stored, generations, retention)) {
+  auto const unfinished = unfinished_checkpoints(view.inventories);
+  for (auto const& what : plan_forgetting(stored, unfinished, generations, retention)) {
     going.emplace(what.key, what.generation);
     if (what.reason == ForgetReason::retention) {
       checks_.note_retention(what, stored);
