@@ -120,6 +120,11 @@ inline constexpr std::chrono::milliseconds watch_again_after = 1s;
 // within a minute. After a round in which something failed a little later.
 inline constexpr std::chrono::milliseconds repair_period = 10s;
 inline constexpr std::chrono::milliseconds repair_again_after = 60s;
+// A round ends after this long, or this many times what its look at the workers took, and the next
+// one plans with what has been lost meanwhile.
+inline constexpr std::chrono::milliseconds repair_round_time = 30s;
+inline constexpr int repair_round_looks = 10;
+inline constexpr std::size_t repair_short_lines_max = 20;  // checkpoints named at the end of a job
 // Copies made at once: a worker that gets all of its own back hears from several.
 inline constexpr std::size_t repairs_at_once = 4;
 inline constexpr std::uint64_t replicate_window_bytes = 16 * mib;

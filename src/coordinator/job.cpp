@@ -54,6 +54,15 @@ void Job::add_line(std::string line) {
   changed_.notify_all();
 }
 
+void Job::shorten(std::size_t lines_count) {
+  if (lines_.size() <= lines_count + 1) return;
+  auto const half = static_cast<std::ptrdiff_t>(lines_count / 2);
+  auto const left_out = lines_.size() - lines_count;
+  lines_.erase(lines_.begin() + half + 1, lines_.end() - half);
+  lines_[lines_count / 2] = fmt::format("  … {} lines are in the coordinator's log", left_out);
+  lines_.shrink_to_fit();
+}
+
 void Job::begin() {
   state_ = JobState::running;
   began_ = std::chrono::steady_clock::now();

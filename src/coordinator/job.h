@@ -41,6 +41,8 @@ class Job {
   // One line, without its newline; followers get it at once.
   void add_line(std::string line);
   std::vector<std::string> const& lines() const { return lines_; }
+  // Of a finished one that nobody follows: keeps about so many lines, the first and the last.
+  void shorten(std::size_t lines_count);
 
   void begin();
   // The last line and the end. A `failed` job's last line begins with "ERROR: ".

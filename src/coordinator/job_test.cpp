@@ -89,6 +89,18 @@ TEST(Job, GivesEveryFollowerEveryLineWheneverItCame) {
   EXPECT_EQ(late, early);
 }
 
+TEST(Job, KeepsTheFirstAndTheLastLinesWhereTheyAreManyAndOld) {
+  TestLoop loop;
+  auto job = a_job(loop);
+  for (int number = 1; number <= 9; ++number) job.add_line(std::to_string(number));
+  job.finish("Done: 10");
+  job.shorten(9);
+  EXPECT_EQ(job.lines().size(), 10u);
+  job.shorten(4);
+  EXPECT_EQ(job.lines(),
+            (Lines{"1", "2", "  … 6 lines are in the coordinator's log", "9", "Done: 10"}));
+}
+
 TEST(Job, KeepsNobodyWaitingForALineThatIsThere) {
   TestLoop loop;
   auto job = a_job(loop);

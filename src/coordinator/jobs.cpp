@@ -9,6 +9,9 @@ namespace grove {
 namespace {
 
 constexpr std::size_t recent_max = 200;
+// Of older ones that nobody follows only so many lines are kept: a repair may have thousands.
+constexpr std::size_t whole_max = 10;
+constexpr std::size_t lines_kept = 100;
 
 // Waits for the job ahead, if there is one; false when cancelled meanwhile.
 Awaitable<bool> wait_for(std::shared_ptr<Job> before, std::shared_ptr<Job> job) {
@@ -39,6 +42,10 @@ std::shared_ptr<Job> Jobs::add(JobKind kind, std::string identity) {
     --oldest;
     if ((*oldest)->is_finished()) oldest = recent_.erase(oldest);
   }
+  if (recent_.size() > whole_max) {
+    auto const& older = recent_[whole_max];
+    if (older->is_finished() && older.use_count() == 1) older->shorten(lines_kept);
+  }
   return job;
 }
 
@@ -51,6 +58,14 @@ bool Jobs::is_busy() const {
 bool Jobs::is_storing(std::string const& identity) const {
   auto const entry = stores_.find(identity);
   return entry != stores_.end() && !entry->second.job->is_finished();
+}
+
+std::vector<std::string> Jobs::storing() const {
+  std::vector<std::string> identities;
+  for (auto const& [identity, entry] : stores_) {
+    if (!entry.job->is_finished()) identities.push_back(identity);
+  }
+  return identities;
 }
 
 void Jobs::count(Job const& job) {
@@ -70,7 +85,7 @@ std::shared_ptr<Job> Jobs::store(Config config, CheckpointRequest request,
   if (before && !before->is_finished() && is_same) return before;
   auto job = add(JobKind::store, request.key.identity());
   entry = Entry{
-      .job = job, .stamp = stamp, .store_options = options, .options = {}, .commits_before = 0};
+      .job = job, .stamp = stamp, .store_options = options, .options = {}, .is_outdated = false};
   tasks_.spawn("progress of " + job->id(), report(job));
   tasks_.spawn("store " + job->id(),
                run_store(std::move(before), job, std::move(config), std::move(request), options));
@@ -80,20 +95,24 @@ std::shared_ptr<Job> Jobs::store(Config config, CheckpointRequest request,
 std::shared_ptr<Job> Jobs::gather(Config config, CheckpointRequest request, GatherOptions options) {
   auto const identity = request.key.identity();
   auto const place = options.output ? options.output->string() : std::string();
-  auto& entry = gathers_[identity + '\n' + place];
+  auto& entry = gathers_[{identity, place}];
   auto before = entry.job;
-  auto const commits = commits_[identity];
-  if (before && !before->is_finished() && entry.options == options &&
-      entry.commits_before == commits) {
-    return before;
-  }
+  bool const is_same = entry.options == options && !entry.is_outdated;
+  if (before && !before->is_finished() && is_same) return before;
   auto job = add(JobKind::gather, identity);
   entry = Entry{
-      .job = job, .stamp = {}, .store_options = {}, .options = options, .commits_before = commits};
+      .job = job, .stamp = {}, .store_options = {}, .options = options, .is_outdated = false};
   tasks_.spawn("progress of " + job->id(), report(job));
   tasks_.spawn("gather " + job->id(), run_gather(std::move(before), job, std::move(config),
                                                  std::move(request), std::move(options)));
   return job;
+}
+
+void Jobs::note_commit(std::string const& identity) {
+  for (auto it = gathers_.lower_bound({identity, {}});
+       it != gathers_.end() && it->first.first == identity; ++it) {
+    it->second.is_outdated = true;
+  }
 }
 
 Awaitable<void> Jobs::run_store(std::shared_ptr<Job> before, std::shared_ptr<Job> job,
@@ -106,7 +125,7 @@ Awaitable<void> Jobs::run_store(std::shared_ptr<Job> before, std::shared_ptr<Job
   }
   auto const identity = request.key.identity();
   StoreJob store(services_, std::move(config), std::move(request), options, job);
-  co_await store.run([this, &identity] { ++commits_[identity]; });
+  co_await store.run([this, &identity] { note_commit(identity); });
   count(*job);
   auto const entry = stores_.find(identity);
   if (entry != stores_.end() && entry->second.job == job) stores_.erase(entry);

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/config.h"
@@ -44,8 +45,9 @@ class Jobs {
 
   // Whether a store or a gather runs, or waits for another.
   bool is_busy() const;
-  // Whether a store of this identity does.
+  // Whether a store of this identity does; and of which identities one does.
   bool is_storing(std::string const& identity) const;
+  std::vector<std::string> storing() const;
 
   // Running ones and the most recent finished ones, newest first.
   std::vector<std::shared_ptr<Job>> recent() const;
@@ -60,11 +62,12 @@ class Jobs {
     std::optional<FileStamp> stamp;    // store
     StoreOptions store_options;        // store
     GatherOptions options;             // gather
-    std::uint64_t commits_before = 0;  // gather
+    bool is_outdated = false;          // gather: a store of its identity has been committed since
   };
 
   // To be called for every job that has ended.
   void count(Job const& job);
+  void note_commit(std::string const& identity);
   Awaitable<void> run_store(std::shared_ptr<Job> before, std::shared_ptr<Job> job, Config config,
                             CheckpointRequest request, StoreOptions options);
   Awaitable<void> run_gather(std::shared_ptr<Job> before, std::shared_ptr<Job> job, Config config,
@@ -72,10 +75,9 @@ class Jobs {
 
   Services& services_;
   TaskGroup tasks_;
-  std::map<std::string, Entry> stores_;           // by identity: the newest, finished or not
-  std::map<std::string, Entry> gathers_;          // by identity and place
-  std::map<std::string, std::uint64_t> commits_;  // stores done since the start, by identity
-  std::deque<std::shared_ptr<Job>> recent_;       // newest first
+  std::map<std::string, Entry> stores_;                          // by identity: the newest
+  std::map<std::pair<std::string, std::string>, Entry> gathers_;  // by identity and place
+  std::deque<std::shared_ptr<Job>> recent_;                      // newest first
 };
 
 }  // namespace grove

@@ -5,7 +5,8 @@
 namespace grove {
 
 Awaitable<Result<Manifest>> fetch_manifest(Services const& services, Config const& config,
-                                           GenerationView const& generation) {
+                                           GenerationView const& generation,
+                                           std::set<std::size_t>* silent) {
   auto const number = generation.generation.value;
   if (generation.manifests.empty()) {
     co_return fail(ErrorKind::not_found, "generation {} is unfinished", number);
@@ -18,9 +19,12 @@ Awaitable<Result<Manifest>> fetch_manifest(Services const& services, Config cons
   }
   Result<Manifest> manifest = fail(ErrorKind::not_found, "no holder");
   for (auto const holder : generation.manifest_holders) {
+    if (silent != nullptr && silent->contains(holder)) continue;
     WorkerClient worker(services.http, address_of(config.workers[holder]), {});
     manifest = co_await worker.get_manifest(generation.manifests.front());
     if (manifest.has_value()) break;
+    bool const is_silent = manifest.error().kind == ErrorKind::unavailable;
+    if (silent != nullptr && is_silent) silent->insert(holder);
   }
   co_return manifest;
 }

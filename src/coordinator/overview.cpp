@@ -8,12 +8,14 @@
 #include "coordinator/moved_workers.h"
 #include "coordinator/overview_json.h"
 #include "coordinator/repair_workers.h"
+#include "net/parallel.h"
 
 namespace grove {
 namespace {
 
 // What is kept of manifests takes about 60 bytes a shard.
 constexpr std::size_t manifest_shards_kept_max = 1'000'000;
+constexpr std::size_t manifests_at_once = 8;
 
 }  // namespace
 
@@ -90,7 +92,7 @@ CheckpointReport Overview::Found::report(Config const& config,
                                           : "unfinished: its store did not end; store it again";
       continue;
     }
-    report.copies = count_copies(*manifest, *inventories);
+    report.copies = count_copies(*manifest, *inventories, config.redundancy);
     auto judgement = judge(*manifest, report.copies, *inventories, circumstances);
     report.verdict = judgement.verdict;
     report.detail = std::move(judgement.words);
@@ -107,15 +109,35 @@ CheckpointReport Overview::Found::report(Config const& config,
   return checkpoint;
 }
 
-Awaitable<std::shared_ptr<Manifest const>> Overview::manifest_of(Config const& config,
-                                                                 GenerationView const& generation) {
-  if (generation.manifests.size() == 1) {
-    auto const known = manifests_.find(generation.manifests.front());
-    if (known != manifests_.end()) co_return known->second;
+// Those that are not kept, several at once: a coordinator that has just started lacks thousands.
+Awaitable<void> Overview::fetch_manifests(Config const& config, std::vector<Found>& found) {
+  std::vector<std::pair<GenerationView const*, std::shared_ptr<Manifest const>*>> wanted;
+  for (auto& checkpoint : found) {
+    checkpoint.manifests.resize(checkpoint.generations.size());
+    for (std::size_t index = 0; index < checkpoint.generations.size(); ++index) {
+      auto const& generation = checkpoint.generations[index];
+      if (generation.manifests.empty()) continue;
+      auto const known = manifests_.find(generation.manifests.front());
+      if (generation.manifests.size() == 1 && known != manifests_.end()) {
+        checkpoint.manifests[index] = known->second;
+      } else {
+        wanted.emplace_back(&generation, &checkpoint.manifests[index]);
+      }
+    }
   }
-  auto manifest = co_await fetch_manifest(services_, config, generation);
-  if (manifest.has_error()) co_return nullptr;
-  co_return std::make_shared<Manifest const>(std::move(manifest).value());
+  std::size_t next = 0;
+  std::set<std::size_t> silent;
+  auto const lane = [&]() -> Awaitable<void> {
+    while (next < wanted.size()) {
+      auto const [generation, place] = wanted[next++];
+      auto manifest = co_await fetch_manifest(services_, config, *generation, &silent);
+      if (manifest.has_error()) continue;
+      *place = std::make_shared<Manifest const>(std::move(manifest).value());
+    }
+  };
+  std::vector<Awaitable<void>> lanes;
+  for (std::size_t i = 0; i < manifests_at_once; ++i) lanes.push_back(lane());
+  co_await run_all(std::move(lanes));
 }
 
 // Those of this time only, so that what is forgotten in the cluster is forgotten here.
@@ -137,12 +159,7 @@ Awaitable<std::vector<Overview::Found>> Overview::find(Config const& config,
                                                        std::vector<WorkerInventory> inventories) {
   // Ten thousand checkpoints are a second's work, which must not hold up every job.
   auto found = co_await services_.offload.run([&] { return Found::group(std::move(inventories)); });
-  for (auto& checkpoint : found) {
-    for (auto const& generation : checkpoint.generations) {
-      auto manifest = co_await manifest_of(config, generation);
-      checkpoint.manifests.push_back(std::move(manifest));
-    }
-  }
+  co_await fetch_manifests(config, found);
   co_return found;
 }
 
@@ -150,13 +167,11 @@ Awaitable<std::vector<CompleteGeneration>> Overview::complete_generations(Config
                                                                           ClusterView const& view) {
   auto const found = co_await find(config, view.inventories);
   keep_manifests(found);
-  auto const forgotten = view.forgotten();
   std::vector<CompleteGeneration> complete;
   for (auto const& checkpoint : found) {
-    auto const gone = forgotten.find(checkpoint.key);
     for (std::size_t index = 0; index < checkpoint.generations.size(); ++index) {
       auto const& generation = checkpoint.generations[index];
-      if (gone != forgotten.end() && generation.generation <= gone->second) break;
+      if (view.has_forgotten(checkpoint.key, generation.generation)) continue;
       if (generation.manifests.empty() || !checkpoint.manifests[index]) continue;
       complete.push_back({.key = checkpoint.key,
                           .manifest = checkpoint.manifests[index],

@@ -82,8 +82,7 @@ class Overview {
 
  private:
   struct Found;  // a checkpoint with all that is known of it
-  Awaitable<std::shared_ptr<Manifest const>> manifest_of(Config const& config,
-                                                         GenerationView const& generation);
+  Awaitable<void> fetch_manifests(Config const& config, std::vector<Found>& found);
   Awaitable<std::vector<Found>> find(Config const& config,
                                      std::vector<WorkerInventory> inventories);
   Awaitable<std::vector<CheckpointReport>> judge_all(Config const& config,

@@ -1,6 +1,8 @@
 #include "coordinator/repair.h"
 
 #include <algorithm>
+#include <optional>
+#include <ranges>
 #include <set>
 #include <utility>
 
@@ -11,8 +13,50 @@
 #include "coordinator/repair_workers.h"
 
 namespace grove {
+namespace {
+
+// For a worker that is to be emptied and misses a look, and for manifests that nobody gives just
+// now: three minutes with repair_period.
+constexpr int drain_waits_max = 18;
+
+// Complete generations, not forgotten, that are not among those whose manifests could be had.
+std::set<std::string> unread(ClusterView const& view,
+                             std::span<CompleteGeneration const> complete) {
+  std::set<std::pair<CheckpointKey, Generation>> read;
+  for (auto const& what : complete) read.emplace(what.key, what.manifest->generation);
+  std::set<std::string> identities;
+  for (auto const& inventory : view.inventories) {
+    for (auto const& held : inventory.refs) {
+      if (held.ref.name.shard) continue;
+      if (read.contains({held.ref.key, held.ref.generation})) continue;
+      if (view.has_forgotten(held.ref.key, held.ref.generation)) continue;
+      identities.insert(held.ref.key.identity());
+    }
+  }
+  return identities;
+}
+
+// Of a worker that is to be emptied: something that no plan knows of.
+std::optional<std::string> held_and_passed_over(ClusterView const& view, std::size_t worker,
+                                                std::set<std::string> const& passed_over) {
+  for (auto const& inventory : view.inventories) {
+    if (inventory.worker_index != worker) continue;
+    for (auto const& held : inventory.refs) {
+      if (passed_over.contains(held.ref.key.identity())) return held.ref.key.identity();
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
 
 // --- plan ---
+
+RepairPace::TimePoint Repair::Round::end() const {
+  auto const time = std::max<std::chrono::nanoseconds>(limits::repair_round_time,
+                                                       limits::repair_round_looks * look_took);
+  return RepairPace::Clock::now() + time;
+}
 
 Repair::Repair(std::filesystem::path config_path, Services& services, Jobs& jobs,
                Overview& overview)
@@ -23,6 +67,7 @@ Repair::Repair(std::filesystem::path config_path, Services& services, Jobs& jobs
       tasks_(services.executor) {}
 
 Awaitable<Result<std::unique_ptr<Repair::Round>>> Repair::make_round(Config config) {
+  auto const begun = RepairPace::Clock::now();
   // One that has moved is there, and must not pass for gone.
   co_await follow_moved_workers(services_, config, LookUp::on_network, [](std::string) {});
   auto round = std::make_unique<Round>();
@@ -32,15 +77,19 @@ Awaitable<Result<std::unique_ptr<Repair::Round>>> Repair::make_round(Config conf
     co_return fail(ErrorKind::unavailable, "no worker answers: {}", round->view.summary());
   }
   auto complete = co_await overview_.complete_generations(round->config, round->view);
+  round->passed_over = co_await services_.offload.run([&] { return unread(round->view, complete); });
   std::erase_if(complete, [&](CompleteGeneration const& what) {
-    return jobs_.is_storing(what.manifest->identity);
+    bool const is_storing = jobs_.is_storing(what.manifest->identity);
+    if (is_storing) round->passed_over.insert(what.manifest->identity);
+    return is_storing;
   });
   auto workers = repair_workers(services_, round->config, round->view.members);
+  auto const storing = jobs_.storing();
   round->copies = std::make_unique<RepairRound>(services_, jobs_, round->config, round->view);
   // Thousands of checkpoints are a second's work.
   co_await services_.offload.run([&] {
-    round->keeping =
-        std::make_unique<KeepingRound>(services_, jobs_, round->config, round->view, complete);
+    round->keeping = std::make_unique<KeepingRound>(services_, jobs_, round->config, round->view,
+                                                    complete, storing);
     for (auto& what : complete) {
       // What goes anyway needs no more copies.
       if (!round->keeping->forgets(what.key, what.manifest->generation)) {
@@ -48,6 +97,7 @@ Awaitable<Result<std::unique_ptr<Repair::Round>>> Repair::make_round(Config conf
       }
     }
   });
+  round->look_took = RepairPace::Clock::now() - begun;
   co_return round;
 }
 
@@ -82,32 +132,56 @@ Awaitable<void> Repair::run_as_asked(Config config, std::shared_ptr<Job> job) {
   if (round.has_error()) {
     job->fail_with(round.error());
   } else {
-    co_await carry_out(*round.value(), std::move(job));
+    co_await heal(std::move(round).value(), std::move(job));
   }
 }
 
-// To the end, which is the job's last line. What was forgotten first need not be copied.
+// Copies are worth more than room. What is forgotten is not copied: the plan has left it out.
 Awaitable<void> Repair::carry_out(Round& round, std::shared_ptr<Job> job) {
-  co_await round.keeping->carry_out(job);
+  round.copies->end_at(round.end());
   co_await round.copies->carry_out(job);
-  bool const stopped = co_await is_cancelled();
-  if (stopped) {
-    job->fail_with(fail(ErrorKind::cancelled, "the coordinator is stopping"));
-    co_return;
+  if (!round.copies->is_cut_short()) co_await round.keeping->carry_out(job);
+}
+
+// Round after round until one comes to its end, which is the job's last line. Returns that round;
+// null where there could be none.
+Awaitable<std::unique_ptr<Repair::Round>> Repair::heal(std::unique_ptr<Round> round,
+                                                       std::shared_ptr<Job> job) {
+  std::size_t made_count = 0;
+  std::size_t dropped_count = 0;
+  for (;;) {
+    co_await carry_out(*round, job);
+    made_count += round->copies->made_count();
+    dropped_count += round->copies->dropped_count();
+    bool const stopped = co_await is_cancelled();
+    if (stopped) {
+      job->fail_with(fail(ErrorKind::cancelled, "the coordinator is stopping"));
+      co_return nullptr;
+    }
+    if (!round->copies->is_cut_short()) break;
+    auto next = co_await make_round(round->config);
+    if (next.has_error()) {
+      job->fail_with(next.error());
+      co_return nullptr;
+    }
+    round = std::move(next).value();
   }
-  auto done = fmt::format("{} copies made, {} dropped", round.copies->made_count(),
-                          round.copies->dropped_count());
-  auto const forgotten = round.keeping->forgotten_count();
+  auto done = fmt::format("{} copies made, {} dropped", made_count, dropped_count);
+  auto const forgotten = round->keeping->forgotten_count();
   if (forgotten > 0) done += fmt::format(", {} forgotten", forgotten);
-  auto const failed = round.copies->failed_count() + round.keeping->failed_count();
-  auto const short_count = round.copies->short_of().size();
-  if (failed == 0 && short_count == 0) {
+  auto const failed = round->copies->failed_count() + round->keeping->failed_count();
+  auto const& short_of = round->copies->short_of();
+  for (auto const& identity : std::views::take(short_of, limits::repair_short_lines_max)) {
+    job->add_line("  ✗ " + RepairRound::short_line(identity));
+  }
+  if (failed == 0 && short_of.empty()) {
     job->finish("Done: " + done);
   } else {
     job->fail_with(fail(ErrorKind::unavailable,
                         "{}; {} steps failed, {} checkpoints stay short of copies", done, failed,
-                        short_count));
+                        short_of.size()));
   }
+  co_return round;
 }
 
 // --- emptying a worker ---
@@ -142,28 +216,48 @@ Awaitable<Result<std::string>> Repair::empty(Config config, Rank rank, std::shar
   CO_TRY(co_await worker.health());
   CO_TRY(co_await worker.put_drain(true));
   job->add_line("  " + name + " is to be emptied: nothing more is put there");
+  co_await wait_for_stores(job);
   std::size_t moved_count = 0;
-  for (;;) {
+  for (int waits_left = drain_waits_max;;) {
     CO_TRY(auto const round, co_await make_round(config));
-    // Nothing to copy: what it still holds others have, and it may drop it or not.
+    auto const& health = round->view.members[index].health;
+    auto const unknown = held_and_passed_over(round->view, index, round->passed_over);
     bool const is_needed = round->copies->needs(index);
-    if (!is_needed) break;
-    co_await round->copies->carry_out(job);
+    // Nothing to copy: what it still holds others have, and it may drop it or not.
+    if (health && health->is_draining && !unknown && !is_needed) break;
+    round->copies->end_at(round->end());
+    if (is_needed) co_await round->copies->carry_out(job);
     bool const stopped = co_await is_cancelled();
     if (stopped) co_return fail(ErrorKind::cancelled, "the coordinator is stopping");
     moved_count += round->copies->made_count();
-    if (round->copies->made_count() > 0) continue;
-    if (round->copies->later_count() > 0) {  // what is being stored just now
-      bool const rested = co_await sleep_for(limits::repair_period);
-      if (rested) continue;
+    if (round->copies->made_count() > 0 || round->copies->is_cut_short()) {
+      waits_left = drain_waits_max;
+      continue;
     }
+    bool const is_stored = unknown && jobs_.is_storing(*unknown);
+    bool const may_change = !health || unknown || round->copies->later_count() > 0;
+    if (is_stored || (may_change && waits_left-- > 0)) {
+      co_await sleep_for(limits::repair_period);
+      continue;
+    }
+    if (!health) co_return fail(ErrorKind::unavailable, "{} does not answer any more", name);
     co_return fail(ErrorKind::unavailable,
-                   "{} still holds what no other worker can take: make room on others, or add one; "
-                   "it stays to be emptied (grove drain --undo ends that)",
-                   name);
+                   "{} still holds {}: {}; it stays to be emptied (grove drain --undo ends that)",
+                   name, unknown.value_or("what no other worker can take"),
+                   unknown ? "its manifest cannot be read now, see grove status"
+                           : "make room on others, or add one");
   }
   co_return fmt::format("{} may be taken away: others have all that it held ({} copies were made)",
                         name, moved_count);
+}
+
+// They began before the worker was to be emptied, and may put more there.
+Awaitable<void> Repair::wait_for_stores(std::shared_ptr<Job> job) {
+  for (auto const& other : jobs_.recent()) {
+    if (other->kind() != JobKind::store || other->is_finished()) continue;
+    job->add_line("  waiting for the running store of " + other->identity());
+    std::ignore = co_await other->wait_finished();  // cancelled: so is what follows
+  }
 }
 
 // --- by itself ---
@@ -189,15 +283,15 @@ Awaitable<void> Repair::repair_by_itself() {
     if (round.has_error() || (job_ && !job_->is_finished())) continue;
     tell_short(round.value()->copies->short_of());
     if (round.value()->is_empty()) {
-      // Damage and disk space do not show in the view.
+      // What a disk has room for does not show in the view.
       settled_view_ = std::move(view);
       settled_until_ = Presences::Clock::now() + limits::repair_again_after / 2;
       continue;
     }
     auto job = begin_job("all checkpoints");
     job->begin();
-    co_await carry_out(*round.value(), job);
-    bool const is_whole = job->state() == JobState::done && round.value()->later_count() == 0;
+    auto const last = co_await heal(std::move(round).value(), job);
+    bool const is_whole = job->state() == JobState::done && last->later_count() == 0;
     if (is_whole) {
       again_after_ = limits::repair_period;
       continue;
@@ -211,11 +305,14 @@ Awaitable<void> Repair::repair_by_itself() {
 }
 
 // Once for as long as it stays so.
-void Repair::tell_short(std::vector<std::string> const& identities) {
+void Repair::tell_short(std::set<std::string> const& identities) {
+  std::size_t news_count = 0;
   for (auto const& identity : identities) {
-    if (std::ranges::find(told_short_, identity) == told_short_.end()) {
-      spdlog::warn("repair: {}", RepairRound::short_line(identity));
-    }
+    if (told_short_.contains(identity) || ++news_count > limits::repair_short_lines_max) continue;
+    spdlog::warn("repair: {}", RepairRound::short_line(identity));
+  }
+  if (news_count > limits::repair_short_lines_max) {
+    spdlog::warn("repair: … and {} more", news_count - limits::repair_short_lines_max);
   }
   told_short_ = identities;
 }

@@ -11,8 +11,8 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
-#include <vector>
 
 #include "base/limits.h"
 #include "coordinator/job.h"
@@ -33,8 +33,8 @@ class Repair {
   void start();
   Awaitable<void> stop(std::chrono::milliseconds grace);
 
-  // A round now, over everything; joins the one that runs. Its lines end with "Done: …" or
-  // "ERROR: …".
+  // Rounds now, over everything, until nothing is left to do; joins those that run. The lines end
+  // with "Done: …" or "ERROR: …".
   std::shared_ptr<Job> run_now(Config config);
 
   // What a round would do now, one step a line. Fails: unavailable (no worker answers).
@@ -51,22 +51,29 @@ class Repair {
     ClusterView view;
     std::unique_ptr<RepairRound> copies;
     std::unique_ptr<KeepingRound> keeping;
+    std::chrono::nanoseconds look_took{};
+    // What it does not look at, so that it knows nothing of what is there: checkpoints that are
+    // being stored, and generations whose manifests nobody gives just now.
+    std::set<std::string> passed_over;
 
     bool is_empty() const { return copies->is_empty() && keeping->is_empty(); }
     std::size_t later_count() const { return copies->later_count() + keeping->later_count(); }
+    RepairPace::TimePoint end() const;
   };
 
   Awaitable<void> repair_by_itself();
   Awaitable<std::string> look(Config const& config);
   Awaitable<Result<std::unique_ptr<Round>>> make_round(Config config);
   Awaitable<void> carry_out(Round& round, std::shared_ptr<Job> job);
+  Awaitable<std::unique_ptr<Round>> heal(std::unique_ptr<Round> round, std::shared_ptr<Job> job);
   Awaitable<void> run_as_asked(Config config, std::shared_ptr<Job> job);
   Awaitable<void> run_drain(Config config, Rank rank, std::shared_ptr<Job> before,
                             std::shared_ptr<Job> job);
   Awaitable<Result<std::string>> empty(Config config, Rank rank, std::shared_ptr<Job> job);
+  Awaitable<void> wait_for_stores(std::shared_ptr<Job> job);
   std::shared_ptr<Job> begin_job(std::string what);
   Awaitable<void> tell_progress(std::shared_ptr<Job> job);
-  void tell_short(std::vector<std::string> const& identities);
+  void tell_short(std::set<std::string> const& identities);
 
   std::filesystem::path config_path_;
   Services& services_;
@@ -78,7 +85,7 @@ class Repair {
   std::string settled_view_;
   Presences::Clock::time_point settled_until_;
   std::chrono::milliseconds again_after_ = limits::repair_period;  // longer with each that failed
-  std::vector<std::string> told_short_;  // checkpoints that are known to be short of copies
+  std::set<std::string> told_short_;  // checkpoints that are known to be short of copies
   TaskGroup tasks_;
 };
 

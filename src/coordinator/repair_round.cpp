@@ -11,6 +11,8 @@
 namespace grove {
 namespace {
 
+constexpr std::chrono::milliseconds turn_step_max{500};
+
 std::string_view why(RepairReason reason) {
   switch (reason) {
     case RepairReason::lost:
@@ -25,24 +27,37 @@ std::string_view why(RepairReason reason) {
   return "was lost";
 }
 
+std::optional<double> bytes_per_second(std::optional<double> mb_per_second) {
+  if (!mb_per_second) return std::nullopt;
+  return *mb_per_second * static_cast<double>(limits::mib);
+}
+
 }  // namespace
 
 RepairRound::RepairRound(Services& services, Jobs& jobs, Config const& config,
                          ClusterView const& view)
-    : services_(services), jobs_(jobs), config_(config), view_(view) {}
+    : services_(services),
+      jobs_(jobs),
+      config_(config),
+      view_(view),
+      pace_(bytes_per_second(config.bandwidth_limit_mb_per_s), RepairPace::TimePoint::max()) {}
+
+void RepairRound::end_at(RepairPace::TimePoint until) {
+  pace_ = RepairPace(bytes_per_second(config_.bandwidth_limit_mb_per_s), until);
+}
 
 Awaitable<void> RepairRound::carry_out(std::shared_ptr<Job> job) {
   job_ = std::move(job);
   co_await make_copies();
   for (auto const& planned : plans_) {
     bool const stopped = co_await is_cancelled();
-    if (planned->plan.copies.empty() && !stopped) co_await finish(*planned);
+    if (stopped || is_time_over()) break;
+    if (planned->plan.copies.empty()) co_await finish(*planned);
   }
   for (auto const worker : full_) {
     auto at_worker = client(worker);
     std::ignore = co_await at_worker.release();  // best effort: its lease ends by itself, too
   }
-  for (auto const& identity : short_of_) job_->add_line("  ✗ " + short_line(identity));
 }
 
 Awaitable<void> RepairRound::make_copies() {
@@ -55,7 +70,7 @@ Awaitable<void> RepairRound::make_copies() {
       bytes += shard.end - shard.begin;
     }
   }
-  job_->set_bytes_total(bytes);
+  job_->set_bytes_total(job_->bytes_done() + bytes);
   // What is worst off first.
   std::ranges::stable_sort(copies, {}, [](auto const& step) { return step.second->from.size(); });
   std::size_t next = 0;
@@ -63,7 +78,7 @@ Awaitable<void> RepairRound::make_copies() {
     while (next < copies.size()) {
       auto const [planned, copy] = copies[next++];
       bool const stopped = co_await is_cancelled();
-      if (stopped) co_return;
+      if (stopped || is_time_over()) co_return;
       co_await make_copy(*planned, *copy);
     }
   };
@@ -118,7 +133,7 @@ std::string RepairRound::drop_line(Ref const& ref, std::size_t from,
 
 void RepairRound::add_plan(CompleteGeneration what, std::span<RepairWorker> workers) {
   auto plan = plan_repair(*what.manifest, *what.inventories, workers, config_.redundancy);
-  if (!plan.short_of.empty()) short_of_.push_back(what.manifest->identity);
+  if (!plan.short_of.empty()) short_of_.insert(what.manifest->identity);
   if (plan.is_empty()) return;
   auto const copies_count = plan.copies.size();
   plans_.push_back(std::unique_ptr<Planned>(new Planned{.what = std::move(what),
@@ -137,7 +152,7 @@ bool RepairRound::needs(std::size_t worker) const {
   return std::ranges::any_of(view_.inventories, [&](WorkerInventory const& inventory) {
     return inventory.worker_index == worker &&
            std::ranges::any_of(inventory.refs, [&](HeldRef const& held) {
-             return std::ranges::find(short_of_, held.ref.key.identity()) != short_of_.end();
+             return short_of_.contains(held.ref.key.identity());
            });
   });
 }
@@ -175,25 +190,35 @@ void RepairRound::note_failure(std::string const& what, Error const& error) {
   job_->add_line(fmt::format("  ✗ {}: {}", what, error.message));
 }
 
-// Others' stores and gathers have the cables first: then this takes a fifth of the time.
-Awaitable<bool> RepairRound::pace(std::uint64_t bytes, std::chrono::nanoseconds took) {
-  using Seconds = std::chrono::duration<double>;
-  job_->add_bytes_done(bytes);
-  auto const now = Clock::now();
-  Seconds debt{0};
-  if (config_.bandwidth_limit_mb_per_s) {
-    debt = Seconds(static_cast<double>(bytes) /
-                   (*config_.bandwidth_limit_mb_per_s * static_cast<double>(limits::mib)));
-  }
-  // Those that move something at the same time rest at the same time.
-  if (jobs_.is_busy())
-    debt = std::max(debt, Seconds(took) * 4 / static_cast<double>(moving_count_));
-  rests_until_ = std::max(rests_until_, now - took) + std::chrono::ceil<Clock::duration>(debt);
-  if (rests_until_ <= now) {
+// Others' stores and gathers have the cables first.
+Awaitable<bool> RepairRound::wait_for_turn() {
+  for (;;) {
     bool const stopped = co_await is_cancelled();
-    co_return !stopped;
+    if (stopped || is_time_over()) co_return false;
+    auto const wait = pace_.until_turn(RepairPace::Clock::now(), jobs_.is_busy());
+    if (wait == RepairPace::Clock::duration::zero()) break;
+    // In small steps: the others may be done sooner.
+    auto const step = std::min<std::chrono::milliseconds>(
+        std::chrono::ceil<std::chrono::milliseconds>(wait), turn_step_max);
+    co_await sleep_for(step);
   }
-  co_return co_await sleep_for(std::chrono::ceil<std::chrono::milliseconds>(rests_until_ - now));
+  pace_.begin_window();
+  co_return true;
+}
+
+void RepairRound::note_moved(std::uint64_t bytes, std::chrono::nanoseconds took) {
+  pace_.end_window(RepairPace::Clock::now(), bytes, took, jobs_.is_busy());
+  job_->add_bytes_done(bytes);
+}
+
+bool RepairRound::is_time_over() {
+  if (pace_.is_over(RepairPace::Clock::now())) is_cut_short_ = true;
+  return is_cut_short_;
+}
+
+bool RepairRound::is_down(std::size_t worker) const {
+  auto const* watched = services_.presences.find(device(worker).rank);
+  return watched != nullptr && watched->presence == Presence::down;
 }
 
 Awaitable<Result<ShardList>> RepairRound::list_of(Digest digest,
@@ -212,13 +237,12 @@ Awaitable<Result<void>> RepairRound::bring(std::size_t to, std::span<std::size_t
   CO_TRY(auto const list, co_await list_of(digest, from));
   auto worker = client(to);
   auto const sources = addresses(from);
-  ReplicateEvents const events{.pace = [this](std::uint64_t bytes, std::chrono::nanoseconds took) {
-    return pace(bytes, took);
-  }};
-  ++moving_count_;
-  auto brought = co_await replicate(worker, sources, digest, list, events);
-  --moving_count_;
-  co_return brought;
+  ReplicateEvents const events{
+      .wait_for_turn = [this] { return wait_for_turn(); },
+      .moved = [this](std::uint64_t bytes, std::chrono::nanoseconds took) {
+        note_moved(bytes, took);
+      }};
+  co_return co_await replicate(worker, sources, digest, list, events);
 }
 
 // The ref makes it count; what turns out to be lacking is pulled once more.
@@ -244,8 +268,9 @@ Ref RepairRound::ref_of(Planned const& planned, RefName name, Digest target) con
 }
 
 Awaitable<void> RepairRound::make_copy(Planned& planned, CopyToMake const& copy) {
-  if (jobs_.is_storing(planned.what.manifest->identity)) {
-    // What it stores may replace this.
+  bool const is_storing = jobs_.is_storing(planned.what.manifest->identity);
+  // What is stored may replace this; and what does not go there will not go for the next one.
+  if (is_storing || full_.contains(copy.to) || is_down(copy.to)) {
     planned.has_failed = true;
     ++later_count_;
     --planned.copies_left;
@@ -259,10 +284,12 @@ Awaitable<void> RepairRound::make_copy(Planned& planned, CopyToMake const& copy)
   if (made.has_value()) {
     ++made_count_;
     job_->add_line("  ✓ " + line(planned, copy, "copied to"));
-  } else if (made.error().kind != ErrorKind::cancelled) {
+  } else {
     planned.has_failed = true;
     if (made.error().kind == ErrorKind::exhausted) full_.insert(copy.to);
-    note_failure(line(planned, copy, "not copied to"), made.error());
+    if (made.error().kind != ErrorKind::cancelled) {
+      note_failure(line(planned, copy, "not copied to"), made.error());
+    }
   }
   if (--planned.copies_left == 0) co_await finish(planned);
 }
@@ -275,8 +302,9 @@ Awaitable<void> RepairRound::finish(Planned& planned) {
   }
   for (auto const worker : planned.plan.manifests) {
     auto const put = co_await put_manifest(planned, worker);
-    if (put.has_value() || put.error().kind == ErrorKind::cancelled) continue;
+    if (put.has_value()) continue;
     planned.has_failed = true;
+    if (put.error().kind == ErrorKind::cancelled) break;
     note_failure(fmt::format("the manifest of {} not copied to {}", planned.what.manifest->identity,
                              name(worker)),
                  put.error());
@@ -284,6 +312,7 @@ Awaitable<void> RepairRound::finish(Planned& planned) {
   bool const stopped = co_await is_cancelled();
   if (planned.has_failed || stopped) co_return;
   for (auto const& surplus : planned.plan.drops) {
+    if (is_time_over()) co_return;
     auto const list = planned.what.manifest->shards[surplus.shard.value].list;
     co_await drop(ref_of(planned, RefName{surplus.shard}, list), surplus.from, surplus.witnesses);
   }

@@ -18,6 +18,7 @@
 #include "coordinator/jobs.h"
 #include "coordinator/members.h"
 #include "coordinator/overview.h"
+#include "plan/repair_pace.h"
 #include "plan/repair_plan.h"
 
 namespace grove {
@@ -27,6 +28,9 @@ class RepairRound {
   // All of them must outlive it. `view`: what the plans are made from.
   RepairRound(Services& services, Jobs& jobs, Config const& config, ClusterView const& view);
 
+  // What is not carried out by then is left to the next round.
+  void end_at(RepairPace::TimePoint until);
+
   // Takes what it gives away from the workers' room.
   void add_plan(CompleteGeneration what, std::span<RepairWorker> workers);
 
@@ -34,7 +38,7 @@ class RepairRound {
   // Whether a copy that is to be made, or cannot be, has this worker among those that have it.
   bool needs(std::size_t worker) const;
   // Checkpoints with fewer copies than wanted that no step can mend now.
-  std::vector<std::string> const& short_of() const { return short_of_; }
+  std::set<std::string> const& short_of() const { return short_of_; }
   static std::string short_line(std::string_view identity);
   // One step a line, of a round that is not carried out.
   std::string text() const;
@@ -46,10 +50,10 @@ class RepairRound {
   std::size_t failed_count() const { return failed_count_; }
   // Steps that were not possible yet, such as copies of what is being stored.
   std::size_t later_count() const { return later_count_; }
+  // Whether its time was over before it was done.
+  bool is_cut_short() const { return is_cut_short_; }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   struct Planned {
     CompleteGeneration what;
     RepairPlan plan;
@@ -65,7 +69,10 @@ class RepairRound {
   Awaitable<Result<void>> bring(std::size_t to, std::span<std::size_t const> from, Digest list);
   Awaitable<Result<ShardList>> list_of(Digest digest, std::span<std::size_t const> holders);
   Awaitable<Result<void>> put_ref(std::size_t to, std::span<std::size_t const> from, Ref ref);
-  Awaitable<bool> pace(std::uint64_t bytes, std::chrono::nanoseconds took);
+  Awaitable<bool> wait_for_turn();
+  void note_moved(std::uint64_t bytes, std::chrono::nanoseconds took);
+  bool is_time_over();
+  bool is_down(std::size_t worker) const;
   void note_failure(std::string const& what, Error const& error);
 
   DeviceConfig const& device(std::size_t worker) const { return config_.workers[worker]; }
@@ -84,16 +91,16 @@ class RepairRound {
   Config const& config_;
   ClusterView const& view_;
   std::vector<std::unique_ptr<Planned>> plans_;
-  std::vector<std::string> short_of_;
+  std::set<std::string> short_of_;
+  RepairPace pace_;
 
   std::shared_ptr<Job> job_;
   std::size_t made_count_ = 0;
   std::size_t dropped_count_ = 0;
   std::size_t failed_count_ = 0;
   std::size_t later_count_ = 0;
-  std::set<std::size_t> full_;    // workers that had no room after all
-  std::size_t moving_count_ = 0;  // copies and headers on their way
-  Clock::time_point rests_until_;
+  bool is_cut_short_ = false;
+  std::set<std::size_t> full_;  // workers that had no room after all
 };
 
 }  // namespace grove

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.binary import GROVE
 from harness.checkpoints import model, write
 from harness.cluster import Cluster
 from harness.lines import is_done
@@ -62,6 +63,43 @@ def test_a_drained_worker_may_be_taken_away(make_cluster) -> None:
         lines = cluster.gather(path, output=cluster.folder / "back")
         assert is_done(lines), "\n".join(lines)
         assert (cluster.folder / "back").read_bytes() == path.read_bytes()
+
+
+def test_a_drain_waits_for_the_stores_that_run(make_cluster) -> None:
+    cluster = make_cluster(proxied=True)
+    path = write(cluster.ckpt_root / "run1/step_1/model.safetensors", model(4))
+    rule = cluster.proxies[2].hold(r"^PUT /refs/[^?]*/\d")
+    with cluster.stream("store-shard", path) as store:
+        next(store)
+        rule.wait_reached()
+        drain = subprocess.Popen([str(GROVE), "drain", "--rank", "2", "--config", str(cluster.config_path)],
+                                 stdout=subprocess.PIPE, text=True)
+        assert drain.stdout.readline() == "  rank 2 (pi-2) is to be emptied: nothing more is put there\n"
+        assert drain.stdout.readline() == "  waiting for the running store of run1/step_1/model.safetensors\n"
+        rule.release()
+        assert is_done(list(store))
+    rest = drain.communicate(timeout=SOON)[0]
+    assert drain.returncode == 0 and "Done: rank 2 (pi-2) may be taken away" in rest, rest
+    counts = copies_off(cluster, path, 2)
+    assert all(counts[str(shard)] == 2 for shard in range(4)), counts
+
+
+def test_a_drain_does_not_end_while_the_worker_is_silent(make_cluster) -> None:
+    cluster = make_cluster(proxied=True)
+    path = stored(cluster, "run1/step_1/model.safetensors")
+    rule = cluster.proxies[2].hold(r"^GET /refs")
+    drain = subprocess.Popen([str(GROVE), "drain", "--rank", "2", "--config", str(cluster.config_path)],
+                             stdout=subprocess.PIPE, text=True)
+    rule.wait_reached()
+    cluster.workers[2].pause()
+    rule.release()
+    with pytest.raises(subprocess.TimeoutExpired):
+        drain.wait(10)
+    cluster.workers[2].resume()
+    said = drain.communicate(timeout=SOON)[0]
+    assert drain.returncode == 0 and "(4 copies were made)" not in said.splitlines()[0], said
+    counts = copies_off(cluster, path, 2)
+    assert all(counts[str(shard)] == 2 for shard in range(4)), counts
 
 
 def test_a_drain_outlives_a_restart_and_can_be_undone(make_cluster) -> None:
