@@ -1,10 +1,13 @@
 #include "coordinator/forget.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
+#include "base/file.h"
 #include "coordinator/locate.h"
 #include "coordinator/moved_workers.h"
+#include "coordinator/verdict.h"
 
 namespace grove {
 namespace {
@@ -62,16 +65,6 @@ Awaitable<Result<void>> forget_refs(Services const& services, Config const& conf
   co_return ok();
 }
 
-// The newest complete generation that was not forgotten, of those that the view knows.
-std::optional<GenerationView> newest_complete(std::vector<GenerationView> const& known,
-                                              std::optional<Generation> forgotten) {
-  for (auto const& generation : known) {
-    if (generation.manifests.empty() || generation.generation <= forgotten) continue;
-    return generation;
-  }
-  return std::nullopt;
-}
-
 class Forget {
  public:
   Forget(Services& services, Config config, ForgetRequest request)
@@ -80,84 +73,130 @@ class Forget {
   Awaitable<Result<std::string>> run() {
     co_await follow_moved_workers(services_, config_, LookUp::on_network, [](std::string) {});
     view_ = co_await survey(services_, config_, request_.key);
-    if (view_.alive_count() == 0) {
-      co_return fail(ErrorKind::unavailable, "no worker answers: {}", view_.summary());
-    }
+    CO_TRY(check_reach());
     known_ = generations_of(request_.key, view_.inventories);
-    auto const forgotten = view_.forgotten();
-    auto const up_to = forgotten.find(request_.key);
-    std::optional<Generation> before;
-    if (up_to != forgotten.end()) before = up_to->second;
-    std::erase_if(known_, [&](GenerationView const& it) { return it.generation <= before; });
-    newest_ = newest_complete(known_, before);
+    std::erase_if(known_, [&](GenerationView const& it) {
+      return view_.has_forgotten(request_.key, it.generation);
+    });
     if (known_.empty()) {
       co_return fail(ErrorKind::not_found, "{} is not stored on any worker that answers ({})",
                      request_.key.identity(), view_.summary());
     }
-    CO_TRY(check_allowed());
-    if (request_.only && !is_last()) co_return co_await forget_older();
-    co_return co_await forget_all();
+    co_await read_manifests();
+    CO_TRY(request_.only ? check_one(*request_.only) : check_all());
+    auto forgetting = request_.only ? forget_one(*request_.only) : forget_all();
+    co_return co_await std::move(forgetting);
   }
 
  private:
-  bool is_last() const { return newest_ && newest_->generation == request_.only; }
+  // A complete generation, as far as anybody who answers knows it.
+  struct Complete {
+    Generation generation;
+    std::optional<Manifest> manifest;  // none: nobody gives it now
+    bool is_safe = false;
+  };
 
-  Result<void> check_allowed() const {
-    if (request_.only) {
-      bool const is_known = std::ranges::any_of(
-          known_, [&](GenerationView const& it) { return it.generation == *request_.only; });
-      if (!is_known) {
-        return fail(ErrorKind::not_found, "generation {} of {} is not stored; grove ls lists them",
-                    request_.only->value, request_.key.identity());
-      }
+  std::size_t wanted() const {
+    return std::min<std::size_t>(config_.redundancy, config_.workers.size());
+  }
+
+  // So that it does not come back, as many workers must be told as there are copies.
+  Result<void> check_reach() const {
+    if (view_.alive_count() >= wanted()) return ok();
+    return fail(ErrorKind::unavailable,
+                "{}; {} must, so that {} does not come back; nothing is changed",
+                view_.summary(), wanted(), request_.key.identity());
+  }
+
+  Awaitable<void> read_manifests() {
+    for (auto const& generation : known_) {
+      if (generation.manifests.empty()) continue;
+      auto& it = complete_.emplace_back();
+      it.generation = generation.generation;
+      auto manifest = co_await fetch_manifest(services_, config_, generation);
+      if (manifest.has_error()) continue;
+      it.is_safe =
+          count_copies(manifest.value(), view_.inventories, config_.redundancy).is_safe();
+      it.manifest = std::move(manifest).value();
     }
-    if (request_.force || !newest_ || (request_.only && !is_last())) return ok();
+  }
+
+  bool is_complete(Generation generation) const {
+    return std::ranges::any_of(
+        complete_, [&](Complete const& it) { return it.generation == generation; });
+  }
+
+  // Another generation must be safe, unless this one did not end or a person insists.
+  Result<void> check_one(Generation generation) const {
+    bool const is_known = std::ranges::any_of(
+        known_, [&](GenerationView const& it) { return it.generation == generation; });
+    if (!is_known) {
+      return fail(ErrorKind::not_found, "generation {} of {} is not stored; grove ls lists them",
+                  generation.value, request_.key.identity());
+    }
+    bool const is_other_safe = std::ranges::any_of(complete_, [&](Complete const& it) {
+      return it.generation != generation && it.is_safe;
+    });
+    if (request_.force || is_other_safe || !is_complete(generation)) return ok();
+    if (complete_.size() == 1) return is_last(generation);
+    return fail(ErrorKind::conflict,
+                "no other generation of {} is safe (grove status): --force (force=true) forgets {} "
+                "for good",
+                request_.key.identity(), generation.value);
+  }
+
+  Result<void> check_all() const {
+    if (request_.force) return ok();
+    if (!complete_.empty()) return is_last(complete_.front().generation);
+    // One that is complete may lie on those that do not answer.
+    if (config_.workers.size() - view_.alive_count() < config_.redundancy) return ok();
+    return fail(ErrorKind::unavailable,
+                "{}; the others may hold a complete generation of {}: --force (force=true) forgets "
+                "it all the same",
+                view_.summary(), request_.key.identity());
+  }
+
+  Error is_last(Generation generation) const {
     bool const is_pinned =
         std::ranges::any_of(view_.pins, [](Pin const& pin) { return pin.is_pinned; });
     return fail(
         ErrorKind::conflict,
         "generation {} is the last complete one of {}{}: --force (force=true) forgets it for "
         "good",
-        newest_->generation.value, request_.key.identity(), is_pinned ? ", which is pinned" : "");
+        generation.value, request_.key.identity(), is_pinned ? ", which is pinned" : "");
   }
 
-  Awaitable<Result<std::string>> forget_older() {
-    Superseded by;
-    if (newest_ && newest_->generation > *request_.only) {
-      by = {.newer = newest_->generation,
-            .witnesses =
-                manifest_holders(view_.inventories, request_.key, newest_->generation)};
-    }
-    CO_TRY(co_await forget_generation(services_, config_, view_.members, view_.inventories,
-                                      request_.key, *request_.only, std::move(by)));
-    services_.metrics.add(Count::forgotten, {"asked"});
-    co_return fmt::format("generation {} of {} is forgotten", request_.only->value,
-                          request_.key.identity());
+  Awaitable<Result<std::string>> forget_one(Generation generation) {
+    CO_TRY(auto const told,
+           co_await tell_enough({.key = request_.key, .up_to = {}, .singles = {generation}}));
+    co_return fmt::format("generation {} of {} is forgotten{}", generation.value,
+                          request_.key.identity(), told.later(config_));
   }
 
   Awaitable<Result<std::string>> forget_all() {
-    Tombstone tombstone{
-        .key = request_.key, .up_to = known_.front().generation, .file_bytes = 0, .mtime_ns = 0};
-    if (newest_) {
-      // So that the watcher knows the file that it must not bring back.
-      auto const manifest = co_await fetch_manifest(services_, config_, *newest_);
-      if (manifest.has_value()) {
-        tombstone.file_bytes = manifest.value().file_bytes;
-        tombstone.mtime_ns = manifest.value().mtime_ns;
-      }
+    Manifest const* manifest = nullptr;
+    for (auto const& it : complete_) {
+      if (manifest == nullptr && it.manifest) manifest = &*it.manifest;
     }
-    auto const told = co_await tell(services_, config_, view_.members, tombstone);
-    auto const wanted = std::min<std::size_t>(config_.redundancy, config_.workers.size());
-    if (told.told.size() < wanted) {
-      co_return fail(
-          ErrorKind::unavailable,
-          "{} workers were told to forget {}, {} must be, so that it does not come back{}",
-          told.told.size(), request_.key.identity(), wanted, told.later(config_));
-    }
-    services_.metrics.add(Count::forgotten, {"asked"});
+    auto const tombstone = co_await tombstone_of_all(services_, config_, request_.key,
+                                                     known_.front().generation, manifest);
+    CO_TRY(auto const told, co_await tell_enough(tombstone));
     co_return fmt::format("{} is forgotten up to generation {} on {} of {} workers{}",
                           request_.key.identity(), tombstone.up_to.value, told.told.size(),
                           config_.workers.size(), told.later(config_));
+  }
+
+  // Those that answered a moment ago were enough.
+  Awaitable<Result<Told>> tell_enough(Tombstone tombstone) {
+    auto told = co_await tell(services_, config_, view_.members, std::move(tombstone));
+    if (told.told.size() < wanted()) {
+      co_return fail(
+          ErrorKind::unavailable,
+          "{} workers were told to forget {}, {} must be, so that it does not come back{}",
+          told.told.size(), request_.key.identity(), wanted(), told.later(config_));
+    }
+    services_.metrics.add(Count::forgotten, {"asked"});
+    co_return told;
   }
 
   Services& services_;
@@ -165,7 +204,7 @@ class Forget {
   ForgetRequest request_;
   ClusterView view_;
   std::vector<GenerationView> known_;  // newest first; not those forgotten before
-  std::optional<GenerationView> newest_;
+  std::vector<Complete> complete_;     // of them, newest first
 };
 
 }  // namespace
@@ -193,6 +232,24 @@ Awaitable<Result<void>> forget_generation(Services const& services, Config const
                               grounds));
   co_return co_await forget_refs(services, config, members, inventories, key, generation,
                                  Pass::manifests, grounds);
+}
+
+Awaitable<Tombstone> tombstone_of_all(Services const& services, Config const& config,
+                                      CheckpointKey key, Generation up_to,
+                                      Manifest const* manifest) {
+  Tombstone tombstone{.key = std::move(key), .up_to = up_to};
+  if (manifest != nullptr) {
+    tombstone.file_bytes = manifest->file_bytes;
+    tombstone.mtime_ns = manifest->mtime_ns;
+  }
+  std::filesystem::path const relative(tombstone.key.identity());
+  auto const file = co_await services.offload.run(
+      [&] { return stamp_beneath(config.ckpt_root, relative); });
+  if (file.has_value()) {
+    tombstone.file_bytes = file.value().size;
+    tombstone.mtime_ns = file.value().mtime_ns;
+  }
+  co_return tombstone;
 }
 
 Awaitable<Result<std::string>> forget_as_asked(Services& services, Jobs& jobs, Config config,

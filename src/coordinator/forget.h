@@ -1,5 +1,7 @@
-// Forgetting on purpose: one generation by its refs, each with witnesses that prove a newer one, or
-// a whole checkpoint by a tombstone on every worker. Threads: the coordinator's executor.
+// Forgetting on purpose. What a newer generation has replaced goes by its refs, each with witnesses
+// that prove the newer one. What a person or `retention` lets go, a generation or a whole
+// checkpoint, goes by a tombstone on every worker, which those that are away are told later.
+// Threads: the coordinator's executor.
 #pragma once
 
 #include <cstddef>
@@ -44,10 +46,16 @@ struct ForgetRequest {
   bool force = false;              // also the last complete generation, or a pinned checkpoint
 };
 
-// What a person asked for. Returns what was done, in words. Fails: not_found (nothing of it is
-// stored on the workers that answer), conflict (it is being stored; it is the last complete
-// generation, or pinned, and not forced), unavailable (fewer workers than `redundancy` could be
-// told).
+// For a whole checkpoint. It names the file as it is now, so that the watcher knows what it must not
+// bring back; where it is gone, as it was stored (`manifest`, which may be null).
+Awaitable<Tombstone> tombstone_of_all(Services const& services, Config const& config,
+                                      CheckpointKey key, Generation up_to,
+                                      Manifest const* manifest);
+
+// What a person asked for. Returns what was done, in words. Fails, with nothing changed: not_found
+// (it is not stored on the workers that answer), conflict (it is being stored; not forced: it is the
+// last complete generation, or no other one is safe), unavailable (fewer workers than `redundancy`
+// answer; not forced: too few to tell whether there is a complete generation).
 Awaitable<Result<std::string>> forget_as_asked(Services& services, Jobs& jobs, Config config,
                                                ForgetRequest request);
 

@@ -7,6 +7,7 @@
 
 #include "coordinator/forget.h"
 #include "coordinator/verdict.h"
+#include "plan/retention.h"
 
 namespace grove {
 namespace {
@@ -20,10 +21,17 @@ std::string words_of(Pin const& pin) {
   return fmt::format("{} is {}", pin.key.identity(), pin.is_pinned ? "pinned" : "no longer pinned");
 }
 
+// Retention drops what nobody proves anew. More silent workers than this, and one that is pinned
+// might be taken for one that is not.
+bool know_enough(Config const& config, ClusterView const& view) {
+  return config.workers.size() - view.alive_count() < config.redundancy;
+}
+
 }  // namespace
 
 KeepingRound::KeepingRound(Services& services, Jobs& jobs, Config const& config,
-                           ClusterView const& view, std::span<CompleteGeneration const> complete)
+                           ClusterView const& view, std::span<CompleteGeneration const> complete,
+                           std::span<std::string const> storing)
     : services_(services),
       jobs_(jobs),
       config_(config),
@@ -38,13 +46,15 @@ KeepingRound::KeepingRound(Services& services, Jobs& jobs, Config const& config,
   std::map<CheckpointKey, std::size_t> first;  // of each checkpoint, into `stored`
   for (auto const& it : complete) {
     first.emplace(it.key, stored.size());
-    auto const wanted = std::max(it.manifest->redundancy, config.redundancy);
     stored.push_back({.key = it.key,
                       .generation = it.manifest->generation,
-                      .is_safe = count_copies(*it.manifest, *it.inventories).fewest >= wanted,
+                      .is_safe = count_copies(*it.manifest, *it.inventories, config.redundancy).is_safe(),
                       .is_pinned = pinned.contains(it.key)});
   }
-  for (auto& what : plan_forgetting(stored, config.generations, config.retention)) {
+  auto const retention = know_enough(config, view) ? config.retention : Retention{};
+  auto unsettled = unfinished_checkpoints(view.inventories);
+  for (auto const& identity : storing) unsettled.insert(CheckpointKey::parse(identity).value());
+  for (auto& what : plan_forgetting(stored, unsettled, config.generations, retention)) {
     Planned planned{.what = std::move(what), .manifest = {}, .inventories = {}, .by = {}};
     auto index = first.at(planned.what.key);
     for (; index < stored.size() && stored[index].key == planned.what.key; ++index) {
@@ -61,6 +71,10 @@ KeepingRound::KeepingRound(Services& services, Jobs& jobs, Config const& config,
     }
     // Superseded ones come newest first.
     going_.emplace(planned.what.key, planned.what.generation);
+    if (planned.what.reason == ForgetReason::retention) {
+      auto const step = run_step_of(planned.what.key);  // what has none is kept
+      steps_[{step->run, step->step}].files.push_back(planned.what.key);
+    }
     forgettings_.push_back(std::move(planned));
   }
 }
@@ -148,12 +162,32 @@ Awaitable<void> KeepingRound::forget(Planned const& planned) {
   }
 }
 
+// Once for all files of a step: nobody has pinned one of them since the plan was made, on a worker
+// that was away then.
+Awaitable<Result<void>> KeepingRound::check_retention(CheckpointKey const& key) {
+  auto const step = run_step_of(key);
+  auto& it = steps_[{step->run, step->step}];
+  if (it.may_go) co_return *it.may_go;
+  it.may_go = ok();
+  for (auto const& file : it.files) {
+    auto const now = co_await survey(services_, config_, file);
+    if (!know_enough(config_, now)) {
+      it.may_go = fail(ErrorKind::conflict, "{}: too few to tell whether it is pinned",
+                       now.summary());
+      break;
+    }
+    if (std::ranges::any_of(now.pins, [](Pin const& pin) { return pin.is_pinned; })) {
+      it.may_go = fail(ErrorKind::conflict, "{} is pinned", file.identity());
+      break;
+    }
+  }
+  co_return *it.may_go;
+}
+
 Awaitable<Result<void>> KeepingRound::forget_checkpoint(Planned const& planned) {
-  auto const& manifest = *planned.manifest;
-  Tombstone const tombstone{.key = planned.what.key,
-                            .up_to = planned.what.generation,
-                            .file_bytes = manifest.file_bytes,
-                            .mtime_ns = manifest.mtime_ns};
+  CO_TRY(co_await check_retention(planned.what.key));
+  auto const tombstone = co_await tombstone_of_all(services_, config_, planned.what.key,
+                                                   planned.what.generation, planned.manifest.get());
   auto const told = co_await tell(services_, config_, view_.members, tombstone);
   // Who does not answer is told by a later round.
   for (auto const& [worker, error] : told.not_told) {

@@ -1,14 +1,17 @@
 // The part of a round of repair that forgets: what retention and newer generations have replaced,
 // and, on workers that were away, what was forgotten on purpose without them. Pins are handed on
 // with it. Not here: what may be forgotten (plan/keeping.h), when a round is made
-// (coordinator/repair.h). Threads: the coordinator's executor; add_plan() and text() any one.
+// (coordinator/repair.h). Threads: the coordinator's executor; the constructor and text() any one.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/config.h"
@@ -25,9 +28,10 @@ namespace grove {
 class KeepingRound {
  public:
   // `services`, `jobs`, the config and the view must outlive it. `complete`: all of the cluster,
-  // those of one checkpoint together, newest first.
+  // those of one checkpoint together, newest first. `storing`: what is being stored.
   KeepingRound(Services& services, Jobs& jobs, Config const& config, ClusterView const& view,
-               std::span<CompleteGeneration const> complete);
+               std::span<CompleteGeneration const> complete,
+               std::span<std::string const> storing);
 
   bool is_empty() const { return forgettings_.empty() && tombstones_.empty() && pins_.empty(); }
   // Whether that generation goes, alone or with its checkpoint.
@@ -52,6 +56,7 @@ class KeepingRound {
 
   std::string line(Planned const& planned) const;
   Awaitable<void> forget(Planned const& planned);
+  Awaitable<Result<void>> check_retention(CheckpointKey const& key);
   Awaitable<Result<void>> forget_checkpoint(Planned const& planned);
   Awaitable<Result<void>> forget_generation(Planned const& planned);
   template <typename Mark>
@@ -64,6 +69,11 @@ class KeepingRound {
   ClusterView const& view_;
   std::vector<Planned> forgettings_;
   std::map<CheckpointKey, Generation> going_;  // those up to which they go
+  struct StepThatGoes {
+    std::vector<CheckpointKey> files;
+    std::optional<Result<void>> may_go;  // as found out when its turn came
+  };
+  std::map<std::pair<std::string, std::uint64_t>, StepThatGoes> steps_;
   std::vector<UntoldMark<Tombstone>> tombstones_;
   std::vector<UntoldMark<Pin>> pins_;
 

@@ -1,4 +1,5 @@
 """Keeping and forgetting: generations, retention, pins, grove rm, and what a worker that was away learns."""
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -95,7 +96,13 @@ def test_rm_needs_as_many_workers_as_there_are_copies(make_cluster) -> None:
         cluster.workers[rank].kill()
     refused = cluster.run("rm", "--ckpt-path", str(path), "--force")
     assert refused.returncode == 1
-    assert "1 workers were told to forget run1/step_1/model.safetensors, 2 must be" in refused.stderr
+    assert "2 must, so that run1/step_1/model.safetensors does not come back; nothing is changed" in refused.stderr
+    # A refusal is no promise for later.
+    for rank in (2, 3, 4):
+        cluster.start_worker(rank)
+    time.sleep(12)  # a round of the repair
+    assert held(cluster, path) == {1, 2, 3, 4}
+    assert is_done(cluster.gather(path, output=cluster.folder / "back"))
 
 
 def test_a_worker_that_was_away_does_not_bring_it_back(make_cluster) -> None:
@@ -112,6 +119,109 @@ def test_a_worker_that_was_away_does_not_bring_it_back(make_cluster) -> None:
     cluster.start_worker(1)
     assert cluster.gather(path)[-1].startswith("ERROR: run1/step_1/model.safetensors is not stored")
     assert identities(cluster) == set()
+
+
+def test_rm_of_the_newest_generation_leaves_the_older_one(make_cluster) -> None:
+    """A bad save is taken back."""
+    cluster = make_cluster(generations=2)
+    path = stored(cluster, "model.safetensors", seed=1)
+    good, content = max(generations(cluster, path)), path.read_bytes()
+    write(path, model(1, seed=2))
+    assert is_done(cluster.store(path))
+    bad = max(generations(cluster, path))
+    cluster.workers[2].kill()
+    refused = cluster.run("rm", "--ckpt-path", str(path), "--generation", str(bad))
+    assert refused.returncode == 1 and f"no other generation of {cluster.identity(path)} is safe" in refused.stderr
+    done = cluster.run("rm", "--ckpt-path", str(path), "--generation", str(bad), "--force")
+    assert done.returncode == 0, done.stderr
+    assert f"generation {bad} of model.safetensors is forgotten; rank 2 (pi-2) is told later" in done.stdout
+    cluster.start_worker(2)
+    wait_until(lambda: generations(cluster, path) == {good}, "it is gone from the worker that was away", SOON)
+    assert is_done(cluster.gather(path, output=cluster.folder / "back"))
+    assert (cluster.folder / "back").read_bytes() == content
+
+
+def test_rm_of_an_older_generation_needs_another_that_is_whole(make_cluster) -> None:
+    cluster = make_cluster(generations=2, repairs=False)
+    path = stored(cluster, "model.safetensors", seed=1)
+    first = max(generations(cluster, path))
+    write(path, model(1, seed=2))
+    assert is_done(cluster.store(path))
+    second = max(generations(cluster, path))
+    name = next((cluster.data(1) / "refs").iterdir()).name
+    for rank in (2, 3):  # both copies of shard 1 of the newer one
+        cluster.workers[rank].kill()
+        (cluster.data(rank) / "refs" / name / str(second) / "1.json").unlink()
+        cluster.start_worker(rank)
+    refused = cluster.run("rm", "--ckpt-path", str(path), "--generation", str(first))
+    assert refused.returncode == 1 and "no other generation of model.safetensors is safe" in refused.stderr
+    assert first in generations(cluster, path)
+    assert is_done(cluster.gather(path, generation=first, output=cluster.folder / "back"))
+
+
+def test_a_superseded_generation_with_a_damaged_copy_goes_too(make_cluster) -> None:
+    cluster = make_cluster(generations=2)
+    path = stored(cluster, "model.safetensors", seed=1)
+    first = max(generations(cluster, path))
+    chunk = sorted(cluster.chunk_files(2).items())[0][1]
+    data = bytearray(chunk.read_bytes())
+    data[-1] ^= 1
+    chunk.write_bytes(data)
+    cluster.write_config(generations=1)
+    write(path, model(1, seed=2))
+    assert is_done(cluster.store(path))
+    second = max(generations(cluster, path))
+    assert second > first
+    wait_until(lambda: generations(cluster, path) == {second}, "only the newest is left", SOON)
+
+
+def test_rm_without_force_where_too_few_answer(make_cluster) -> None:
+    """Whoever answers has only what a store left that did not end; the others have a good generation."""
+    cluster = make_cluster(workers=8, n_chunks=4, repairs=False)
+    path = stored(cluster, "run1/step_1/model.safetensors")
+    holders = held(cluster, path)
+    others = sorted(set(cluster.ranks) - holders)
+    assert len(others) >= 2
+    source = next((cluster.data(min(holders)) / "refs").iterdir())
+    generation = max(generations(cluster, path))
+    shard = next(source.glob("*/[0-9].json"))
+    for rank in others[:2]:
+        cluster.workers[rank].kill()
+        newer = cluster.data(rank) / "refs" / source.name / str(generation + 1)
+        newer.mkdir(parents=True)
+        (newer / shard.name).write_text(shard.read_text().replace(str(generation), str(generation + 1)))
+        cluster.start_worker(rank)
+    for rank in holders:
+        cluster.workers[rank].kill()
+    refused = cluster.run("rm", "--ckpt-path", str(path))
+    assert refused.returncode == 1, refused.stdout
+    assert "the others may hold a complete generation" in refused.stderr, refused.stderr
+
+
+def test_a_touched_file_that_was_forgotten_is_not_brought_back(make_cluster) -> None:
+    cluster = make_cluster(start=False)
+    cluster.start(watch=True)
+    path = write(cluster.ckpt_root / "run1/step_1/model.safetensors", model(1))
+    wait_until(lambda: identities(cluster), "the watcher has stored it", SOON)
+    path.touch()
+    done = cluster.run("rm", "--ckpt-path", str(path), "--force")
+    assert done.returncode == 0, done.stderr
+    cluster.coordinator.kill()
+    cluster.start_coordinator(watch=True)
+    another = write(cluster.ckpt_root / "run1/step_2/model.safetensors", model(1, seed=2))
+    wait_until(lambda: cluster.identity(another) in identities(cluster), "the watcher has been round", SOON)
+    assert identities(cluster) == {cluster.identity(another)}
+
+
+def test_a_step_of_which_a_part_is_lacking_replaces_none(make_cluster) -> None:
+    cluster = make_cluster(retention={"keep_last": 1})
+    parts = [stored(cluster, f"run1/step_{step}/model-0000{part}-of-00002.safetensors", seed=10 * step + part)
+             for step in (1, 2) for part in (1, 2) if (step, part) != (2, 2)]
+    time.sleep(25)  # two rounds of the repair
+    assert all(held(cluster, path) for path in parts)
+    last = stored(cluster, "run1/step_2/model-00002-of-00002.safetensors")
+    wait_until(lambda: not held(cluster, parts[0]) and not held(cluster, parts[1]), "the older step goes", SOON)
+    assert held(cluster, parts[2]) and held(cluster, last)
 
 
 def test_a_worker_that_is_cut_off_in_the_middle_forgets_at_its_next_start(make_cluster) -> None:
