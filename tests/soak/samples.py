@@ -15,19 +15,20 @@ from harness.process import Process
 
 PERIOD = 5.0  # seconds between two samples of the processes
 DISK_PERIOD = 60.0  # … and of the disks; at least eight in a run, however short
-WARM_UP = 600.0  # seconds of a process's life that are not judged, at most: caches and the list of 200 jobs fill up
-WARM_UP_SHARE = 1 / 6  # of the run, in a short one
+WARM_UP = 600.0  # seconds of a process's life that are not judged: buffers, caches and the list of 200 jobs fill up
+WARM_UP_SHARE = 1 / 6  # of the run, in a short one: too little for memory
 QUARTER_MIN = 5  # samples in a quarter: with fewer nothing is judged
 DISK_QUARTER_MIN = 2
-DISK_MINUTES_MIN = 20
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One thing that is sampled. From the first quarter to the last it may grow by this share and this much."""
+    """One thing that is sampled. From the first quarter to the last it may grow by this share and this much, in a run that
+    is so long."""
     unit: int
     share: float
     slack: float
+    minutes_min: float = 0
 
     def most(self, first: float) -> float:
         return first * (1 + self.share) + self.slack
@@ -38,8 +39,8 @@ class Kind:
 # for a grace period, which begins anew with each start of a worker: a ratio that only a longer run settles at.
 MEMORY = "memory, MiB"
 DESCRIPTORS = "descriptors"
-KINDS = {MEMORY: Kind(1 << 20, share=0.10, slack=4 << 20), DESCRIPTORS: Kind(1, share=0, slack=8)}
-DISK = Kind(1, share=0.25, slack=30)
+KINDS = {MEMORY: Kind(1 << 20, share=0.10, slack=4 << 20, minutes_min=30), DESCRIPTORS: Kind(1, share=0, slack=8)}
+DISK = Kind(1, share=0.25, slack=30, minutes_min=20)
 
 
 @dataclass
@@ -147,9 +148,11 @@ class Sampler:
             return None
         first, last = ends
         rule = KINDS[kind]
-        is_flat = last <= rule.most(first)
-        print(f"| {kind} | {life.name} | {life.ages[-1]:.0f} | {first / rule.unit:.1f} | {last / rule.unit:.1f} | "
-              f"{rule.most(first) / rule.unit:.1f} | {max(life.values[kind]) / rule.unit:.1f} |{'' if is_flat else ' GREW'}")
+        counts = self.minutes >= rule.minutes_min
+        is_flat = last <= rule.most(first) or not counts
+        limit = f"{rule.most(first) / rule.unit:.1f}" if counts else "- (too short a run)"
+        print(f"| {kind} | {life.name} | {life.ages[-1]:.0f} | {first / rule.unit:.1f} | {last / rule.unit:.1f} | {limit} | "
+              f"{max(life.values[kind]) / rule.unit:.1f} |{'' if is_flat else ' GREW'}")
         return is_flat
 
     def _report_disk(self) -> bool:
@@ -157,7 +160,7 @@ class Sampler:
         if ends is None:
             return True
         first, last = ends
-        counts = self.minutes >= DISK_MINUTES_MIN
+        counts = self.minutes >= DISK.minutes_min
         has_grown = counts and last > DISK.most(first)
         limit = f"may be {DISK.most(first):.0f} %" if counts else "too short a run to judge it"
         print(f"The disks held {first:.0f} % of what is kept in the first quarter of the run, {last:.0f} % in the last "
