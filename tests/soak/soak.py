@@ -24,7 +24,7 @@ import httpx  # noqa: E402
 
 from harness.checkpoints import model, random_bytes  # noqa: E402
 from harness.cluster import Cluster  # noqa: E402
-from harness.promise import Promise  # noqa: E402
+from harness.promise import Promise, sha256_of  # noqa: E402
 from harness.seeds import Story  # noqa: E402
 from harness.small_disk import SmallDisk, can_mount_images  # noqa: E402
 from harness.waiting import wait_until  # noqa: E402
@@ -58,6 +58,7 @@ class Soak:
         self.names = 0
         self.nobody_spared_from = time.monotonic() + minutes * 60 * SPARED_SHARE
         self.busy: set[Path] = set()
+        self.flipped: dict[tuple[int, Path], str] = {}  # the SHA-256 with the flipped bit, by rank and path in its data
 
     def data(self, rank: int) -> Path:
         """Where the data of a worker are seen from here."""
@@ -197,6 +198,7 @@ class Soak:
                 byte = it.read(1)
                 it.seek(at)
                 it.write(bytes([byte[0] ^ 1 << self.story.randrange(8)]) if byte else b"")
+            self.flipped[rank, file.relative_to(self.data(rank))] = sha256_of(file)
         except FileNotFoundError:  # collected meanwhile
             return
         self.story.tell(f"a bit of {kind} flipped on rank {rank}: {file.name}")
@@ -204,6 +206,11 @@ class Soak:
         # Sooner than scrub_every.
         httpx.post(f"{self.cluster.worker_url(rank)}/scrub", timeout=120, trust_env=False)
         self.wait_safe()
+
+    def unfound_damage(self) -> list[str]:
+        """What lies where it was flipped, as it was flipped: no scrub found it, and no collection took it."""
+        return [f"rank {rank}: {name}" for (rank, name), digest in self.flipped.items()
+                if (file := self.data(rank) / name).exists() and sha256_of(file) == digest]
 
     # --- all of it ---
 
@@ -240,6 +247,9 @@ class Soak:
         began = time.monotonic()
         wait_until(space_is_back, f"the disks hold no more than {DISK_PERCENT_MAX} % of what is kept ({self.sampler.disk_percent():.0f} % now)",
                    SPACE_BACK, period=2)
+        for unfound in self.unfound_damage():
+            self.counts["flipped bits that no scrub found"] += 1
+            print(f"not found: {unfound}")
         print(f"after {time.monotonic() - began:.0f} s the disks hold {self.sampler.disk_percent():.0f} % of what is kept")
 
     def report(self) -> bool:
