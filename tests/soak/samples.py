@@ -5,6 +5,7 @@ took in the first quarter of that against the last."""
 import os
 import re
 import statistics
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from pathlib import Path
 from harness.cluster import Cluster
 from harness.process import Process
 
-PERIOD = 5.0  # seconds between two samples of the processes
+PERIOD = 5.0  # seconds between two samples of the processes; at least a hundred in a run, however short
 DISK_PERIOD = 60.0  # … and of the disks; at least eight in a run, however short
 WARM_UP = 600.0  # seconds of a process's life that are not judged: buffers, caches and the list of 200 jobs fill up
 WARM_UP_SHARE = 1 / 6  # of the run, in a short one: too little for memory
@@ -61,7 +62,10 @@ def age_seconds(process: Process) -> float:
 
 def anonymous_bytes(process: Process) -> int:
     status = Path(f"/proc/{process.pid}/status").read_text()
-    return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) * 1024
+    found = re.search(r"RssAnon:\s+(\d+) kB", status)
+    if not found:
+        raise ProcessLookupError(f"{process.name} has just ended")
+    return int(found[1]) * 1024
 
 
 def descriptors(process: Process) -> int:
@@ -90,24 +94,41 @@ def quarters(values: list[float], least: int) -> tuple[float, float] | None:
 
 
 class Sampler:
-    """`data` says where the files of a worker are; `owed_bytes` how much must be there, all copies together."""
+    """`data` says where the files of a worker are; `owed_bytes` how much must be there, all copies together. Processes are
+    sampled by a thread of its own from start() to stop(), disks by whoever calls sample_disks_if_due()."""
 
     def __init__(self, cluster: Cluster, data: Callable[[int], Path], owed_bytes: Callable[[], int], minutes: float):
         self.cluster, self.data, self.owed_bytes = cluster, data, owed_bytes
         self.minutes = minutes
         self.warm_up = min(WARM_UP, minutes * 60 * WARM_UP_SHARE)
         self.disk_period = min(DISK_PERIOD, minutes * 60 / 8)
-        self.last = self.last_disk = time.monotonic()
+        self.period = min(PERIOD, minutes * 60 / 100)
+        self.last_disk = time.monotonic()
         self.lives: dict[int, Life] = {}  # by process id
         self.disk_percents: list[float] = []
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self._sample_processes, daemon=True)
 
-    def sample_if_due(self) -> None:
+    def start(self) -> None:
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.stopping.set()
+        if self.thread.is_alive():
+            self.thread.join()
+
+    def _sample_processes(self) -> None:
+        while not self.stopping.wait(self.period):
+            named = {"coordinator": self.cluster.coordinator, **{f"worker {rank}": worker
+                                                                for rank, worker in list(self.cluster.workers.items())}}
+            for name, process in named.items():
+                try:
+                    self._sample(name, process)
+                except (FileNotFoundError, ProcessLookupError):  # it was killed just now
+                    continue
+
+    def sample_disks_if_due(self) -> None:
         now = time.monotonic()
-        if now - self.last >= PERIOD:
-            self.last = now
-            self._sample("coordinator", self.cluster.coordinator)
-            for rank, worker in self.cluster.workers.items():
-                self._sample(f"worker {rank}", worker)
         if now - self.last_disk >= self.disk_period:
             self.last_disk = now
             if percent := self.disk_percent():
@@ -119,10 +140,11 @@ class Sampler:
         return 100 * sum(disk_bytes(self.data(rank)) for rank in self.cluster.ranks) / owed if owed else 0
 
     def _sample(self, name: str, process: Process) -> None:
+        age, memory, files = age_seconds(process), anonymous_bytes(process), descriptors(process)
         life = self.lives.setdefault(process.pid, Life(name))
-        life.ages.append(age_seconds(process))
-        life.values[MEMORY].append(anonymous_bytes(process))
-        life.values[DESCRIPTORS].append(descriptors(process))
+        life.ages.append(age)
+        life.values[MEMORY].append(memory)
+        life.values[DESCRIPTORS].append(files)
 
     def report(self) -> bool:
         """Prints a table; True where nothing has grown, and the coordinator lived long enough to tell."""

@@ -216,6 +216,7 @@ class Soak:
 
     def run(self, minutes: float) -> None:
         ends = time.monotonic() + minutes * 60
+        self.sampler.start()
         actions: dict[Callable[[], None], int] = {
             self.store: 40, self.gather: 30, self.forget: 14, self.kill_worker: 4, self.kill_coordinator: 6,
             self.hang_worker: 2, self.lose_disk: 2, self.fill_disk: 2,
@@ -225,10 +226,11 @@ class Soak:
             self.story.choices(list(actions), list(actions.values()))[0]()
             self.counts["steps"] += 1
             self.cluster.assert_never_crashed()
-            self.sampler.sample_if_due()
+            self.sampler.sample_disks_if_due()
 
     def settle(self) -> None:
         """No more faults: all becomes safe, everything comes back, and what was forgotten is gone."""
+        self.sampler.stop()
         self.wait_safe()
         self.promise.check()
         known = {self.cluster.identity(path) for path in self.promise.owed}
@@ -254,6 +256,7 @@ class Soak:
 
     def report(self) -> bool:
         """Prints it; True where nothing has grown that lived long enough to tell."""
+        self.sampler.stop()
         print("\n| what | how often |\n|---|---|")
         for name, count in sorted(self.counts.items()):
             print(f"| {name} | {count} |")
