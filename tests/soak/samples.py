@@ -40,7 +40,7 @@ class Kind:
 # for a grace period, which begins anew with each start of a worker: a ratio that only a longer run settles at.
 MEMORY = "memory, MiB"
 DESCRIPTORS = "descriptors"
-KINDS = {MEMORY: Kind(1 << 20, share=0.10, slack=4 << 20, minutes_min=30), DESCRIPTORS: Kind(1, share=0, slack=8)}
+KINDS = {MEMORY: Kind(1 << 20, share=0.05, slack=4 << 20, minutes_min=30), DESCRIPTORS: Kind(1, share=0, slack=16)}
 DISK = Kind(1, share=0.25, slack=30, minutes_min=20)
 
 
