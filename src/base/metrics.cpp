@@ -31,10 +31,10 @@ struct Row {
   char const* help;
   std::array<char const*, 2> labels{};
   // Of the one label: the values that are there from the start.
-  std::array<char const*, 3> values{};
+  std::array<char const*, 6> values{};
 };
 
-constexpr std::array<char const*, 3> job_results{"done", "failed", "cancelled"};
+constexpr std::array<char const*, 6> job_results{"done", "failed", "cancelled"};
 
 constexpr Row<Count> counts[] = {
     {Count::bytes_sent, coordinator | worker, "smoltorrent_bytes_sent_total",
@@ -76,6 +76,14 @@ constexpr Row<Count> counts[] = {
      "superseded by newer generations.",
      {"reason"},
      {"asked", "retention", "superseded"}},
+    {Count::copies_made, coordinator, "smoltorrent_repair_copies_made_total",
+     "Copies of shards that repair has made, worker to worker."},
+    {Count::copies_dropped, coordinator, "smoltorrent_repair_copies_dropped_total",
+     "Copies of shards that repair has dropped where they are not needed any more."},
+    {Count::copies_failed, coordinator, "smoltorrent_repair_failures_total",
+     "Steps of repair that failed: a copy, a manifest or a drop. They are tried again."},
+    {Count::repaired_bytes, coordinator, "smoltorrent_repair_bytes_total",
+     "Bytes of chunks that repair had moved, worker to worker."},
     {Count::chunks_put, worker, "smoltorrent_chunks_put_total",
      "Chunks taken from the coordinator and proven."},
     {Count::chunks_served, worker, "smoltorrent_chunks_served_total",
@@ -115,7 +123,8 @@ constexpr Row<Count> counts[] = {
      watcher,
      "smoltorrent_watcher_skipped_total",
      "Files that the watcher left alone, by reason.",
-     {"reason"}},
+     {"reason"},
+     {"forgotten", "retention", "incomplete", "unreadable", "merged", "written_by_grove"}},
 };
 
 constexpr Row<Level> levels[] = {

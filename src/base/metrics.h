@@ -31,6 +31,10 @@ enum class Count {
   worker_changes,     // by rank and presence
   damage_met,         // by rank
   forgotten,          // by reason
+  copies_made,
+  copies_dropped,
+  copies_failed,
+  repaired_bytes,
   // worker
   chunks_put,
   chunks_served,

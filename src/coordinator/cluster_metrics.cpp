@@ -145,7 +145,6 @@ void ClusterMetrics::show_workers(Config const& config, ClusterView const& view)
     auto const add = [&](Level level, double value) {
       samples[level].push_back({.labels = labels_of(worker), .value = value});
     };
-    services_.metrics.add(Count::transfer_errors, {fmt::to_string(worker.rank.value)}, 0);
     add(Level::worker_up, member.health ? 1 : 0);
     if (!member.health) continue;
     add(Level::worker_free_bytes, number(member.health->free_bytes));

@@ -51,7 +51,7 @@ struct Coordinator::State {
                  .metrics = metrics,
                  .coordinator_id = id.text()},
         jobs(services),
-        watch(config.source, services),
+        watch(config, services),
         overview(services),
         cluster_metrics(config.source, services, jobs, overview),
         repair(config.source, services, jobs, overview),

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
 namespace grove {
 
 std::string_view to_string(Presence presence) {
@@ -49,14 +51,44 @@ Presences::State const* Presences::find(Rank rank) const {
   return found == states_.end() ? nullptr : &found->second;
 }
 
-bool Presences::is_down(Rank rank) const {
-  auto const* state = find(rank);
-  return state != nullptr && state->presence == Presence::down;
-}
-
 bool Presences::is_any_late() const {
   return std::ranges::any_of(
       states_, [](auto const& entry) { return entry.second.presence == Presence::late; });
+}
+
+namespace {
+
+// How one that was not up came to answer, or to have room.
+std::string_view return_from(Presence before) {
+  switch (before) {
+    case Presence::down:
+      return "is up again";
+    case Presence::full:
+      return "has room again";
+    case Presence::late:
+    case Presence::up:
+      break;
+  }
+  return "answers again";
+}
+
+}  // namespace
+
+std::string words_of_change(Presences::State const& before, Presences::State const& now) {
+  auto const lasted = std::chrono::duration_cast<std::chrono::seconds>(now.since - before.since);
+  auto const returned = fmt::format("{}, after {} s", return_from(before.presence), lasted.count());
+  switch (now.presence) {
+    case Presence::up:
+      return returned;
+    case Presence::late:
+      return "is late: " + now.detail;
+    case Presence::down:
+      return "is down: " + now.detail;
+    case Presence::full:
+      break;
+  }
+  auto const full = fmt::format("is full: {}; free some space or lower reserve", now.detail);
+  return before.presence == Presence::up ? full : returned + ", and " + full;
 }
 
 }  // namespace grove

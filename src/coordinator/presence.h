@@ -48,7 +48,6 @@ class Presences {
 
   // nullptr: it was not looked at yet.
   State const* find(Rank rank) const;
-  bool is_down(Rank rank) const;
   bool is_any_late() const;
 
   // Called at every change of a presence, before who waits on changed() goes on.
@@ -59,5 +58,8 @@ class Presences {
   std::map<Rank, State> states_;
   Signal changed_;
 };
+
+// A change of a worker's presence in words, of which it is the subject: "is up again, after 62 s".
+std::string words_of_change(Presences::State const& before, Presences::State const& now);
 
 }  // namespace grove

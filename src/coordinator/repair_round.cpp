@@ -187,6 +187,7 @@ std::string RepairRound::short_line(std::string_view identity) {
 
 void RepairRound::note_failure(std::string const& what, Error const& error) {
   ++failed_count_;
+  services_.metrics.add(Count::copies_failed);
   job_->add_line(fmt::format("  ✗ {}: {}", what, error.message));
 }
 
@@ -209,6 +210,7 @@ Awaitable<bool> RepairRound::wait_for_turn() {
 void RepairRound::note_moved(std::uint64_t bytes, std::chrono::nanoseconds took) {
   pace_.end_window(RepairPace::Clock::now(), bytes, took, jobs_.is_busy());
   job_->add_bytes_done(bytes);
+  services_.metrics.add(Count::repaired_bytes, {}, bytes);
 }
 
 bool RepairRound::is_time_over() {
@@ -283,6 +285,7 @@ Awaitable<void> RepairRound::make_copy(Planned& planned, CopyToMake const& copy)
   }
   if (made.has_value()) {
     ++made_count_;
+    services_.metrics.add(Count::copies_made);
     job_->add_line("  ✓ " + line(planned, copy, "copied to"));
   } else {
     planned.has_failed = true;
@@ -337,7 +340,10 @@ Awaitable<void> RepairRound::drop(Ref ref, std::size_t from, std::vector<std::si
   for (auto const witness : witnesses) same.push_back({.address = address(witness)});
   auto const dropped = co_await worker.delete_ref(ref, services_.coordinator_id, same);
   if (dropped.has_value()) {
-    if (ref.name.shard) ++dropped_count_;
+    if (ref.name.shard) {
+      ++dropped_count_;
+      services_.metrics.add(Count::copies_dropped);
+    }
     job_->add_line("  ✓ " + drop_line(ref, from, witnesses, "dropped by"));
   } else if (dropped.error().kind == ErrorKind::conflict) {
     ++later_count_;

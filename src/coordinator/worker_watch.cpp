@@ -16,8 +16,9 @@ std::string const no_job;
 
 }  // namespace
 
-WorkerWatch::WorkerWatch(std::filesystem::path config_path, Services& services)
-    : config_path_(std::move(config_path)), services_(services), tasks_(services.executor) {
+WorkerWatch::WorkerWatch(Config const& config, Services& services)
+    : config_path_(config.source), services_(services), tasks_(services.executor) {
+  begin_counts(config);
   services_.presences.on_change = [this](Rank rank, Presences::State const& before,
                                          Presences::State const& now) { tell(rank, before, now); };
 }
@@ -28,6 +29,17 @@ void WorkerWatch::start() {
 
 Awaitable<void> WorkerWatch::stop(std::chrono::milliseconds grace) {
   co_await tasks_.stop(grace);
+}
+
+void WorkerWatch::begin_counts(Config const& config) {
+  for (auto const& worker : config.workers) {
+    auto const rank = fmt::to_string(worker.rank.value);
+    for (auto const presence : {Presence::up, Presence::late, Presence::down, Presence::full}) {
+      services_.metrics.add(Count::worker_changes, {rank, std::string(to_string(presence))}, 0);
+    }
+    services_.metrics.add(Count::transfer_errors, {rank}, 0);
+    services_.metrics.add(Count::damage_met, {rank}, 0);
+  }
 }
 
 Awaitable<void> WorkerWatch::run() {
@@ -43,6 +55,7 @@ Awaitable<void> WorkerWatch::run() {
 }
 
 Awaitable<void> WorkerWatch::look(Config const& config) {
+  begin_counts(config);
   std::vector<Rank> ranks;
   hosts_.clear();
   std::vector<Awaitable<void>> looks;
@@ -73,44 +86,41 @@ Awaitable<void> WorkerWatch::look_at(DeviceConfig const& worker) {
                            Presences::Clock::now());
 }
 
-// Where it was last found, then where the config has it.
+// Where it was last found, and where the config has it: the first that answers counts.
 Awaitable<Result<WorkerHealth>> WorkerWatch::ask(DeviceConfig const& worker) {
+  std::vector<WorkerAddress> places{address_of(worker)};
   auto const moved = services_.neighbours.moved.find(worker.rank);
   if (moved != services_.neighbours.moved.end()) {
     auto there = worker;
     there.ip = moved->second.ip;
     there.port = moved->second.port;
-    WorkerClient client(services_.http, address_of(there), no_job);
-    auto health = co_await client.health(services_.coordinator_id);
-    if (health.has_value()) co_return health;
+    places.push_back(address_of(there));
   }
-  WorkerClient client(services_.http, address_of(worker), no_job);
-  co_return co_await client.health(services_.coordinator_id);
+  std::vector<Result<WorkerHealth>> answers(places.size(), fail(ErrorKind::cancelled, "not asked"));
+  TaskGroup all(services_.executor);
+  for (std::size_t place = 0; place < places.size(); ++place) {
+    all.spawn("ask a worker", ask_there(std::move(places[place]), answers[place], all));
+  }
+  co_await all.wait();
+  for (auto const& answer : answers) {
+    if (answer.has_value()) co_return answer;
+  }
+  co_return answers.front();
+}
+
+Awaitable<void> WorkerWatch::ask_there(WorkerAddress there, Result<WorkerHealth>& answer,
+                                       TaskGroup& all) {
+  WorkerClient client(services_.http, std::move(there), no_job);
+  answer = co_await client.health(services_.coordinator_id);
+  if (answer.has_value()) all.cancel();
 }
 
 void WorkerWatch::tell(Rank rank, Presences::State const& before, Presences::State const& now) {
-  auto const& host = hosts_[rank];
   services_.metrics.add(Count::worker_changes,
                         {fmt::to_string(rank.value), std::string(to_string(now.presence))});
-  switch (now.presence) {
-    case Presence::up:
-      if (before.presence != Presence::late) {
-        spdlog::info(
-            "rank {} ({}) is up again, after {} s", rank.value, host,
-            std::chrono::duration_cast<std::chrono::seconds>(now.since - before.since).count());
-      }
-      return;
-    case Presence::late:
-      spdlog::info("rank {} ({}) is late: {}", rank.value, host, now.detail);
-      return;
-    case Presence::down:
-      spdlog::warn("rank {} ({}) is down: {}", rank.value, host, now.detail);
-      return;
-    case Presence::full:
-      spdlog::warn("rank {} ({}) is full: {}; free some space or lower reserve", rank.value, host,
-                   now.detail);
-      return;
-  }
+  bool const is_bad = now.presence == Presence::down || now.presence == Presence::full;
+  spdlog::log(is_bad ? spdlog::level::warn : spdlog::level::info, "rank {} ({}) {}", rank.value,
+              hosts_[rank], words_of_change(before, now));
 }
 
 }  // namespace grove

@@ -119,3 +119,35 @@ def test_a_worker_that_hangs_delays_a_scrape_by_seconds_only(make_cluster) -> No
     cluster.workers[2].pause()
     answer = httpx.get(cluster.url + "/metrics/", timeout=9, trust_env=False)  # Prometheus: 10 s
     assert "smoltorrent_store_operations_total" in answer.text
+
+
+def test_what_is_counted_by_rank_is_there_before_the_first_event(make_cluster) -> None:
+    """increase() and rate() miss the first step of a series that begins with 1."""
+    cluster = make_cluster(workers=2)
+    text = scrape(cluster.url)
+    for rank in cluster.ranks:
+        for presence in ("up", "late", "down", "full"):
+            # One that starts later than the coordinator is late.
+            assert value(text, "smoltorrent_worker_changes_total", rank=rank, presence=presence) <= 1
+        assert value(text, "smoltorrent_worker_changes_total", rank=rank, presence="full") == 0
+        assert value(text, "smoltorrent_transfer_errors_total", rank=rank) == 0
+        assert value(text, "smoltorrent_gather_damaged_chunks_total", rank=rank) == 0
+    assert value(text, "smoltorrent_repair_copies_made_total") == 0
+
+
+def test_what_repair_does_is_counted(make_cluster) -> None:
+    cluster = make_cluster(workers=3)
+    file = cluster.ckpt_root / "run1/model.bin"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(bytes(range(256)) * 8192)
+    assert cluster.store(file)[-1].startswith("Done:")
+    cluster.lose_disk(2)
+    cluster.start_worker(2)
+    wait_until(lambda: cluster.get("/checkpoints")["checkpoints"][0]["generations"][0]["safety"] == "safe",
+               "the copies are made again", 60)
+    # The copies count a moment before the round does.
+    made = wait_until(lambda: value(scrape(cluster.url), "smoltorrent_repair_copies_made_total"),
+                      "they are counted", 10)
+    text = scrape(cluster.url)
+    assert made == 2 and value(text, "smoltorrent_repair_bytes_total") >= 100_000
+    assert value(text, "smoltorrent_repair_copies_dropped_total") == 0

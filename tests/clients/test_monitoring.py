@@ -163,6 +163,8 @@ def test_prometheus_sees_a_real_cluster(cluster: Cluster, prometheus: Prometheus
     third = write(cluster.ckpt_root / "run1/step_3/model.safetensors", model(3))
     assert is_done(cluster.store(third))
     assert is_done(cluster.gather(third, output=str(cluster.folder / "back.safetensors")))
+    drill = httpx.post(f"{cluster.url}/drill", params={"ckpt_path": str(third)}, timeout=60, trust_env=False)
+    assert is_done(drill.text.splitlines())
     seen = prometheus.scrapes()
     wait_until(lambda: prometheus.scrapes() >= seen + 2, "what happened has been scraped")
 
