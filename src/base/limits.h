@@ -163,6 +163,13 @@ inline constexpr std::chrono::milliseconds survey_wait = 5s;
 inline constexpr std::size_t metrics_checkpoints_max = 50;  // named one by one
 static_assert(survey_wait > connect_timeout);
 
+// --- is the file at hand what is stored? ---
+// How long a look waits until the file is read; then it says that it is still being read.
+inline constexpr std::chrono::milliseconds digest_wait = 5s;
+inline constexpr std::size_t digests_kept_max = 64;
+
+inline constexpr std::uint64_t drill_result_bytes_max = 64 * kib;  // an identity and a cause
+
 // --- a worker's upkeep ---
 inline constexpr std::chrono::seconds lease_period = 10min;  // renewed by any call of the job
 inline constexpr std::chrono::seconds collection_period = 1h;

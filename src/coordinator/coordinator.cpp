@@ -55,7 +55,7 @@ struct Coordinator::State {
         overview(services),
         cluster_metrics(config.source, services, jobs, overview),
         repair(config.source, services, jobs, overview),
-        drills(services, jobs, overview),
+        drills(services, jobs, overview, id.file_beside("drill.json")),
         api(config.source, services, jobs, overview, repair, drills),
         server(executor, routes(), server_options(config)) {}
 

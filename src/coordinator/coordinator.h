@@ -1,4 +1,5 @@
-// The coordinator as one object: the API and what it needs. It keeps nothing on disk but its id.
+// The coordinator as one object: the API and what it needs. It keeps nothing on disk but its id and
+// the result of its last drill.
 // Threads: one executor.
 #pragma once
 
@@ -18,8 +19,8 @@ enum class SelfRepair { on, off };
 class Coordinator {
  public:
   // The API listens where `config` says; requests read the file at config.source afresh.
-  // `metrics`, of a coordinator's role at least, must outlive it. `state_folder`: where its id is
-  // kept (coordinator/own_id.h).
+  // `metrics`, of a coordinator's role at least, must outlive it. `state_folder`: where its id
+  // and its last drill's result are kept (coordinator/own_id.h).
   Coordinator(asio::any_io_executor executor, Config config,
               std::filesystem::path const& state_folder, Metrics& metrics);
   ~Coordinator();

@@ -6,14 +6,13 @@
 #include <utility>
 #include <vector>
 
-#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
 
-#include "base/digest.h"
 #include "base/file.h"
-#include "base/limits.h"
 #include "base/wall_clock.h"
 #include "coordinator/checkpoint_request.h"
 #include "coordinator/drill_scratch.h"
+#include "coordinator/file_digests.h"
 #include "coordinator/gather_job.h"
 #include "coordinator/job_lines.h"
 #include "coordinator/moved_workers.h"
@@ -22,17 +21,15 @@ namespace grove {
 namespace fs = std::filesystem;
 namespace {
 
-// What is re-read between two looks whether anybody still wants it.
-constexpr std::uint64_t piece_bytes = 64 * limits::mib;
-
 bool are_same(DrillOptions const& a, DrillOptions const& b) {
   return a.only == b.only && a.scratch == b.scratch;
 }
 
-// Not where it could not be made: without a scratch folder, or cut off.
+// Not where it could not be made: not as it was asked for, without a scratch folder, or cut off.
+// That nothing is there any more says the most.
 bool tells_of_the_copies(Error const& error) {
-  return error.kind == ErrorKind::unavailable || error.kind == ErrorKind::corrupt ||
-         error.kind == ErrorKind::internal;
+  return error.kind != ErrorKind::invalid && error.kind != ErrorKind::exhausted &&
+         error.kind != ErrorKind::cancelled;
 }
 
 Error cut_off() {
@@ -55,23 +52,22 @@ Result<File> open_to_reread(fs::path const& path, std::uint64_t bytes) {
   return file;
 }
 
-// How many bytes there were, at most piece_bytes.
-Result<std::uint64_t> hash_piece(File const& file, std::uint64_t offset, Sha256& hash) {
-  std::vector<std::byte> buffer(limits::mib);
-  std::uint64_t done = 0;
-  while (done < piece_bytes) {
-    TRY(auto const count, file.read_at(buffer, offset + done));
-    if (count == 0) break;
-    hash.update(std::span(buffer).first(count));
-    done += count;
-  }
-  return done;
-}
-
 }  // namespace
 
-Drills::Drills(Services& services, Jobs& jobs, Overview& overview)
-    : services_(services), jobs_(jobs), overview_(overview), tasks_(services.executor) {}
+Drills::Drills(Services& services, Jobs& jobs, Overview& overview, std::optional<fs::path> kept_at)
+    : services_(services),
+      jobs_(jobs),
+      overview_(overview),
+      kept_at_(std::move(kept_at)),
+      tasks_(services.executor) {
+  if (!kept_at_) return;
+  auto last = read_drill_result(*kept_at_);
+  if (last.has_error()) {
+    spdlog::warn("the last drill's result is not known: {}", last.error().message);
+  } else if (last.value()) {
+    show(std::move(*last.value()));
+  }
+}
 
 std::shared_ptr<Job> Drills::run(Config config, DrillOptions options) {
   if (job_ && !job_->is_finished() && are_same(options, options_)) return job_;
@@ -94,46 +90,42 @@ Awaitable<void> Drills::tell_progress(std::shared_ptr<Job> job) {
 }
 
 Awaitable<void> Drills::carry_out(Config config, DrillOptions options, std::shared_ptr<Job> job) {
-  Outcome outcome;
+  DrillResult outcome;
   auto const result = co_await attempt(std::move(config), std::move(options), job, outcome);
   outcome.ended_ms = wall_clock_ms();
   outcome.is_exact = result.has_value();
   outcome.detail = result.has_value() ? "the exact bytes" : result.error().message;
   bool const stopped = co_await is_cancelled();
   if (result.has_error()) {
-    if (!stopped && tells_of_the_copies(result.error())) keep(std::move(outcome));
+    if (!stopped && tells_of_the_copies(result.error())) co_await keep(std::move(outcome));
     job->fail_with(stopped ? cut_off() : result.error());
     co_return;
   }
   auto const key = CheckpointKey::parse(outcome.identity).value();
   auto line = lines::drill_done(key, outcome.bytes, outcome.time);
-  keep(std::move(outcome));
+  co_await keep(std::move(outcome));
   job->finish(std::move(line));
 }
 
-void Drills::keep(Outcome outcome) {
-  services_.metrics.set(Level::drill_time, static_cast<double>(outcome.ended_ms) / 1000);
-  services_.metrics.set(Level::drill_duration, outcome.time.count());
-  services_.metrics.set(Level::drill_ok, outcome.is_exact ? 1 : 0);
-  last_ = std::move(outcome);
+void Drills::show(DrillResult result) {
+  services_.metrics.set(Level::drill_time, static_cast<double>(result.ended_ms) / 1000);
+  services_.metrics.set(Level::drill_duration, result.time.count());
+  services_.metrics.set(Level::drill_ok, result.is_exact ? 1 : 0);
+  last_ = std::move(result);
 }
 
-std::string Drills::last_json() const {
-  using nlohmann::json;
-  if (!last_) return json{{"drill", nullptr}}.dump();
-  json const drill = {{"ended_ms", last_->ended_ms},
-                      {"identity", last_->identity},
-                      {"generation", last_->generation.value},
-                      {"bytes", last_->bytes},
-                      {"seconds", last_->time.count()},
-                      {"ok", last_->is_exact},
-                      {"detail", last_->detail}};
-  // A cause may name a path that is no UTF-8.
-  return json{{"drill", drill}}.dump(-1, ' ', false, json::error_handler_t::replace);
+Awaitable<void> Drills::keep(DrillResult result) {
+  show(result);
+  if (!kept_at_) co_return;
+  auto const kept =
+      co_await services_.offload.run([&] { return keep_drill_result(*kept_at_, result); });
+  if (kept.has_error()) {
+    spdlog::warn("the drill's result is forgotten at the next start: {}", kept.error().message);
+  }
 }
 
 Awaitable<Result<void>> Drills::attempt(Config config, DrillOptions options,
-                                        std::shared_ptr<Job> job, Outcome& outcome) {
+                                        std::shared_ptr<Job> job, DrillResult& outcome) {
   if (options.only) outcome.identity = options.only->identity();
   co_await follow_moved_workers(services_, config, LookUp::on_network,
                                 [&](std::string line) { job->add_line(std::move(line)); });
@@ -180,7 +172,7 @@ Awaitable<Result<Drills::Choice>> Drills::choose(Config const& config,
 }
 
 Awaitable<Result<void>> Drills::restore(Config config, CheckpointKey key, fs::path path,
-                                        std::shared_ptr<Job> job, Outcome& outcome) {
+                                        std::shared_ptr<Job> job, DrillResult& outcome) {
   config.keep_shards = false;
   CheckpointRequest request{
       .key = key, .path = config.ckpt_root / key.identity(), .relative = key.identity()};
@@ -205,26 +197,16 @@ Awaitable<Result<void>> Drills::compare(fs::path path, Manifest const& manifest)
   auto opened =
       co_await services_.offload.run([&] { return open_to_reread(path, manifest.file_bytes); });
   CO_TRY(auto const file, std::move(opened));
-  Sha256 hash;
-  std::uint64_t size = 0;
-  for (;;) {
-    CO_TRY(auto const read,
-           co_await services_.offload.run([&] { return hash_piece(file, size, hash); }));
-    size += read;
-    if (read < piece_bytes) break;
-    bool const stopped = co_await is_cancelled();
-    if (stopped) co_return cut_off();
-  }
-  if (size != manifest.file_bytes) {
+  CO_TRY(auto const found, co_await digest_of(services_.offload, file));
+  if (found.bytes != manifest.file_bytes) {
     co_return fail(ErrorKind::corrupt, "the restored {} has {} bytes, and {} were stored",
-                   manifest.identity, size, manifest.file_bytes);
+                   manifest.identity, found.bytes, manifest.file_bytes);
   }
-  auto const digest = hash.finish();
-  if (digest != manifest.sha256) {
+  if (found.sha256 != manifest.sha256) {
     co_return fail(ErrorKind::corrupt,
                    "the restored {} is not what was stored: its SHA-256 is {}, that of what was "
                    "stored {}",
-                   manifest.identity, digest.hex(), manifest.sha256.hex());
+                   manifest.identity, found.sha256.hex(), manifest.sha256.hex());
   }
   co_return ok();
 }

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/config.h"
+#include "coordinator/drill_result.h"
 #include "coordinator/job.h"
 #include "coordinator/jobs.h"
 #include "coordinator/members.h"
@@ -31,8 +32,10 @@ struct DrillOptions {
 
 class Drills {
  public:
-  // All of them must outlive it.
-  Drills(Services& services, Jobs& jobs, Overview& overview);
+  // All of them must outlive it. `kept_at`: the file that the last result is read from, and kept
+  // in (blocks on the disk); none: in memory only.
+  Drills(Services& services, Jobs& jobs, Overview& overview,
+         std::optional<std::filesystem::path> kept_at);
 
   // Joins the newest one while that runs with the same options. Its lines end with "Done: …" or
   // "ERROR: …".
@@ -40,20 +43,10 @@ class Drills {
   Awaitable<void> stop(std::chrono::milliseconds grace);
 
   // The last drill that said anything of the copies, not one that lacked a scratch folder or was
-  // cut off: {"drill": {"ended_ms", "identity", "generation", "bytes", "seconds", "ok", "detail"}},
-  // null before the first. `identity` is empty, `generation` and `bytes` 0 where none was found.
-  std::string last_json() const;
+  // cut off, as serialize(DrillResult).
+  std::string last_json() const { return serialize(last_); }
 
  private:
-  struct Outcome {
-    std::int64_t ended_ms = 0;  // wall clock
-    std::string identity;       // empty until one is chosen
-    Generation generation{};
-    std::uint64_t bytes = 0;
-    std::chrono::duration<double> time{};  // until the file was there, durable
-    bool is_exact = false;
-    std::string detail;
-  };
   struct Choice {
     CheckpointKey key;
     std::uint64_t bytes = 0;  // 0: not known yet
@@ -61,12 +54,13 @@ class Drills {
 
   Awaitable<void> carry_out(Config config, DrillOptions options, std::shared_ptr<Job> job);
   Awaitable<Result<void>> attempt(Config config, DrillOptions options, std::shared_ptr<Job> job,
-                                  Outcome& outcome);
+                                  DrillResult& outcome);
   Awaitable<Result<Choice>> choose(Config const& config, DrillOptions const& options);
   Awaitable<Result<void>> restore(Config config, CheckpointKey key, std::filesystem::path path,
-                                  std::shared_ptr<Job> job, Outcome& outcome);
+                                  std::shared_ptr<Job> job, DrillResult& outcome);
   Awaitable<Result<void>> compare(std::filesystem::path path, Manifest const& manifest);
-  void keep(Outcome outcome);
+  void show(DrillResult result);
+  Awaitable<void> keep(DrillResult result);
   Awaitable<void> tell_progress(std::shared_ptr<Job> job);
 
   Services& services_;
@@ -74,7 +68,8 @@ class Drills {
   Overview& overview_;
   std::shared_ptr<Job> job_;  // the newest one's, which may have ended
   DrillOptions options_;      // of it
-  std::optional<Outcome> last_;
+  std::optional<DrillResult> last_;
+  std::optional<std::filesystem::path> kept_at_;
   TaskGroup tasks_;
 };
 

@@ -53,7 +53,14 @@ OwnId OwnId::take(fs::path const& folder, fs::path const& config_path) {
     spdlog::warn("this coordinator is a new one to the workers: {}", id.error().message);
     return OwnId(new_id(), std::nullopt);
   }
-  return OwnId(std::move(id).value(), std::move(lock).value());
+  return OwnId(std::move(id).value(), Kept{.path = folder / name, .lock = std::move(lock).value()});
+}
+
+std::optional<fs::path> OwnId::file_beside(std::string_view name) const {
+  if (!kept_) return std::nullopt;
+  auto path = kept_->path;
+  path += "." + std::string(name);
+  return path;
 }
 
 }  // namespace grove

@@ -39,5 +39,16 @@ TEST(OwnId, IsANewOneWhereItsFileIsDamagedOrCannotBe) {
   EXPECT_EQ(OwnId::take(folder / "file" / "ids", folder / "a.yaml").text().size(), 32u);
 }
 
+TEST(OwnId, HasRoomBesideItForWhatElseIsKept) {
+  TestFolder const folder;
+  auto const first = OwnId::take(folder / "ids", folder / "a.yaml");
+  auto const second = OwnId::take(folder / "ids", folder / "b.yaml");
+  ASSERT_TRUE(first.file_beside("drill.json") && second.file_beside("drill.json"));
+  EXPECT_NE(*first.file_beside("drill.json"), *second.file_beside("drill.json"));
+  EXPECT_EQ(first.file_beside("drill.json")->parent_path(), folder / "ids");
+  // What belongs to another process is left to it.
+  EXPECT_FALSE(OwnId::take(folder / "ids", folder / "a.yaml").file_beside("drill.json"));
+}
+
 }  // namespace
 }  // namespace grove

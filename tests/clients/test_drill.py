@@ -106,10 +106,10 @@ def test_any_checkpoint_is_chosen_by_chance(make_cluster) -> None:
 
 def assert_one_error_of_nothing_stored(empty: Cluster) -> None:
     assert "no complete checkpoint is stored" in assert_one_error(drill(empty))
-    assert last(empty) is None
+    assert last(empty)["ok"] is False and last(empty)["identity"] == ""
     absent = empty.ckpt_root / "absent.safetensors"
     assert "is not stored on any worker" in assert_one_error(drill(empty, absent))
-    assert last(empty) is None and not scratch_of(empty)
+    assert last(empty)["identity"] == "absent.safetensors" and not scratch_of(empty)
 
 
 def test_a_damaged_chunk_comes_from_the_other_copy(make_cluster) -> None:
@@ -140,6 +140,41 @@ def test_a_shard_without_any_copy_fails_and_the_result_says_so(make_cluster) -> 
         cluster.start_worker(rank)
     assert_ok(cluster, drill(cluster, path), path, path.stat().st_size)
     assert metric(cluster, "ok") == 1
+
+
+def test_a_checkpoint_whose_manifests_are_gone_is_no_success_of_old(make_cluster) -> None:
+    cluster = make_cluster(workers=2, repairs=False)
+    path = stored(cluster, megabytes=1)
+    assert_ok(cluster, drill(cluster, path), path, path.stat().st_size)
+    assert metric(cluster, "ok") == 1
+    for worker in cluster.workers.values():
+        worker.terminate()
+    for rank in cluster.ranks:
+        shutil.rmtree(cluster.data(rank))
+        cluster.start_worker(rank)
+    message = assert_one_error(drill(cluster, path))
+    assert last(cluster)["ok"] is False and last(cluster)["detail"] == message
+    assert metric(cluster, "ok") == 0
+    assert "FAILED: " + cluster.identity(path) in cluster.run("status").stdout
+
+
+def test_the_last_result_outlives_the_coordinator(make_cluster) -> None:
+    cluster = make_cluster(workers=2)
+    path = stored(cluster, megabytes=1)
+    assert_ok(cluster, drill(cluster, path), path, path.stat().st_size)
+    before = last(cluster)
+    cluster.coordinator.kill()
+    cluster.start_coordinator()
+    assert last(cluster) == before
+    assert metric(cluster, "ok") == 1
+    assert abs(metric(cluster, "timestamp_seconds") - before["ended_ms"] / 1000) < 1
+    [kept] = (cluster.folder / "share").rglob("*.drill.json")
+    cluster.coordinator.kill()
+    kept.write_text("{")  # damaged
+    cluster.start_coordinator()
+    assert last(cluster) is None and metric(cluster, "ok") is None
+    cluster.coordinator.wait_for_log("the last drill's result is not known: ")
+    assert_ok(cluster, drill(cluster, path), path, path.stat().st_size)
 
 
 def test_no_worker_at_all(make_cluster) -> None:
