@@ -24,10 +24,16 @@ void RetentionPlan::add(CheckpointKey const& key) {
   if (auto const place = run_step_of(key)) steps_[place->run].insert(place->step);
 }
 
+void RetentionPlan::pin(CheckpointKey const& key) {
+  if (auto const place = run_step_of(key)) pinned_[place->run].insert(place->step);
+}
+
 bool RetentionPlan::drops(CheckpointKey const& key) const {
   if (!retention_.keep_last && !retention_.keep_every) return false;
   auto const place = run_step_of(key);
   if (!place) return false;
+  auto const pinned = pinned_.find(place->run);
+  if (pinned != pinned_.end() && pinned->second.contains(place->step)) return false;
   if (retention_.keep_every && *retention_.keep_every > 0 &&
       place->step % *retention_.keep_every == 0) {
     return false;

@@ -32,14 +32,17 @@ class RetentionPlan {
 
   // A checkpoint that is complete.
   void add(CheckpointKey const& key);
+  // A checkpoint that is pinned, which keeps all files of its step.
+  void pin(CheckpointKey const& key);
   // Whether a checkpoint, taken for complete beside those that were added, would be dropped: it is
-  // not among the newest `keep_last` steps of its run and no multiple of `keep_every`. The newest
-  // step of a run is always kept.
+  // not among the newest `keep_last` steps of its run, no multiple of `keep_every` and not pinned.
+  // The newest step of a run is always kept.
   bool drops(CheckpointKey const& key) const;
 
  private:
   Retention retention_;
-  std::map<std::string, std::set<std::uint64_t>> steps_;  // by run
+  std::map<std::string, std::set<std::uint64_t>> steps_;   // by run
+  std::map<std::string, std::set<std::uint64_t>> pinned_;  // likewise
 };
 
 }  // namespace grove

@@ -60,5 +60,13 @@ TEST(Retention, CountsTheFilesOfOneStepOnceAndEachRunForItself) {
   EXPECT_FALSE(plan.drops(key_of("a/final/model.safetensors")));
 }
 
+TEST(Retention, APinKeepsAllFilesOfItsStep) {
+  auto plan = plan_of({.keep_last = 1, .keep_every = {}}, {1, 2, 3});
+  plan.pin(key_of("run1/step_1/model.pth"));
+  EXPECT_EQ(dropped(plan, {1, 2, 3}), (std::vector<int>{2}));
+  EXPECT_FALSE(plan.drops(key_of("run1/step_1/another.pth")));
+  EXPECT_TRUE(plan.drops(key_of("run1/step_2/another.pth")));
+}
+
 }  // namespace
 }  // namespace grove

@@ -27,13 +27,15 @@ std::optional<StoredCheckpoint> newest_complete(json const& generations) {
     auto const shards_count = field<std::uint64_t>(generation, "shards");
     auto const verdict = field<std::string>(generation, "verdict");
     auto const* const lacking = rows_of(generation, "lacking");
-    bool const is_safe = field<std::string>(generation, "safety") == "safe";
+    auto const safety = field<std::string>(generation, "safety");
+    bool const is_safe = safety == "safe";
     if (field<std::string>(generation, "state") != "complete" || !number) continue;
     return StoredCheckpoint{.generation = *number,
                             .bytes = bytes.value_or(0),
                             .mtime_ns = mtime_ns.value_or(0),
                             .shards_count = shards_count.value_or(0),
                             .is_safe = is_safe,
+                            .is_healing = safety == "healing",
                             .is_lacking = lacking != nullptr && !lacking->empty(),
                             .verdict = is_safe ? "" : verdict.value_or("")};
   }
@@ -97,6 +99,7 @@ class CatalogReader {
     auto const identity = field<std::string>(row, "identity");
     if (generations == nullptr || !identity) return false;
     if (auto stored = newest_complete(*generations)) catalog_.stored.emplace(*identity, *stored);
+    if (field<bool>(row, "pinned").value_or(false)) catalog_.pinned.insert(*identity);
     return true;
   }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,7 @@ struct StoredCheckpoint {
   std::int64_t mtime_ns = 0;
   std::uint64_t shards_count = 0;
   bool is_safe = false;     // every shard has its copies on workers that answer
+  bool is_healing = false;  // the coordinator makes what is missing from the other copies
   bool is_lacking = false;  // a worker that answers lacks a copy that it should have
   std::string verdict;      // for people, of one that is not safe
 };
@@ -33,6 +35,7 @@ struct ForgottenCheckpoint {
 struct Catalog {
   std::map<std::string, StoredCheckpoint> stored;        // by identity
   std::map<std::string, ForgottenCheckpoint> forgotten;  // by identity: its newest tombstone
+  std::set<std::string> pinned;                          // identities
 
   // Whether exactly this file is stored, whatever became of its copies.
   bool has(std::string const& identity, FileVersion version) const;

@@ -95,5 +95,20 @@ TEST(Members, ChangeWithWhoAnswersAndWithWhatIsHeldApart) {
   EXPECT_TRUE(parse_members(R"({"workers":[{}]})").has_error());
 }
 
+TEST(Catalog, KnowsWhatTheCoordinatorHealsAndWhatIsPinned) {
+  auto const catalog =
+      parse_catalog(
+          R"({"checkpoints":[{"identity":"a","pinned":true,"generations":[{"generation":7,
+            "state":"complete","bytes":100,"mtime_ns":5,"shards":4,"safety":"healing",
+            "verdict":"healing: 1 of 2 copies","lacking":[2]}]},
+            {"identity":"b","pinned":true,"generations":[]},
+            {"identity":"c","pinned":false,"generations":[]}],"tombstones":[]})")
+          .value();
+  EXPECT_TRUE(catalog.stored.at("a").is_healing);
+  EXPECT_FALSE(catalog.stored.at("a").is_safe);
+  EXPECT_EQ(catalog.pinned, (std::set<std::string>{"a", "b"}));
+  EXPECT_FALSE(parse_catalog(catalog_text("")).value().stored.at("a").is_healing);
+}
+
 }  // namespace
 }  // namespace grove

@@ -29,6 +29,10 @@ RetentionPlan plan_of(Retention const& retention, Catalog const& catalog) {
     auto const key = CheckpointKey::parse(identity);
     if (key.has_value()) plan.add(key.value());
   }
+  for (auto const& identity : catalog.pinned) {
+    auto const key = CheckpointKey::parse(identity);
+    if (key.has_value()) plan.pin(key.value());
+  }
   return plan;
 }
 
@@ -274,12 +278,18 @@ Awaitable<Result<void>> Rounds::crosscheck(Config const& config) {
   std::vector<Gap> mendable;
   std::vector<std::pair<std::string, std::string>> others;
   std::size_t gaps_count = 0;
+  std::size_t healing_count = 0;
   bool is_waiting = false;  // for a file to come to rest
   Turns turns;
   for (auto const& [identity, checkpoint] : stored.stored) {
     if (checkpoint.is_safe) continue;
     co_await turns.next();
     ++gaps_count;
+    // From worker to worker, which a store from here would only hold up.
+    if (checkpoint.is_healing) {
+      ++healing_count;
+      continue;
+    }
     if (files_.is_settling(identity)) {
       is_waiting = true;
       continue;
@@ -297,6 +307,9 @@ Awaitable<Result<void>> Rounds::crosscheck(Config const& config) {
       gaps_count == 0
           ? fmt::format("{} checkpoints, each with all its copies", stored.stored.size())
           : fmt::format("{} checkpoints, {} with a gap", stored.stored.size(), gaps_count);
+  if (healing_count > 0) {
+    summary += fmt::format("; {} are being healed from their other copies", healing_count);
+  }
   if (std::exchange(summary_, summary) != summary) spdlog::info("crosscheck: {}", summary);
   name_gaps(others);
   has_stored_ = false;

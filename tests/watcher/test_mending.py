@@ -69,8 +69,10 @@ def test_a_brief_look_has_the_newest_complete_generation_of_each(cluster):
     full, brief = cluster.get("/checkpoints"), cluster.get("/checkpoints?brief=true")
     newest = full["checkpoints"][0]["generations"][0]
     names = ["generation", "state", "bytes", "shards", "mtime_ns", "safety"]
-    assert brief == {**full, "checkpoints": [{"identity": "a.safetensors",
+    assert brief == {**full, "checkpoints": [{"identity": "a.safetensors", "pinned": False,
                                               "generations": [{n: newest[n] for n in names}]}]}
+    assert cluster.run("pin", "--ckpt-path", str(path)).returncode == 0
+    assert cluster.get("/checkpoints?brief=true")["checkpoints"][0]["pinned"] is True
 
 
 @pytest.mark.parametrize("ranks", ["", "9", "1,", "1,9", "x", "-1", "1 2"])
@@ -109,3 +111,50 @@ def test_a_gap_is_mended_as_far_as_it_can_be_while_another_worker_is_away(watche
     watched.cluster.start_worker(2)
     watched.wait_stored("a.safetensors", seconds=30)
     assert watched.count("crosscheck: gap: a.safetensors: storing") == 1
+
+
+def test_with_repair_a_replaced_worker_is_filled_by_pulls_and_not_by_a_store(make_watched):
+    watched = make_watched(repairs=True, proxied=True)
+    watched.write("a.safetensors", seed=1)
+    watched.write("b.safetensors", seed=2)
+    watched.wait_stored("a.safetensors", "b.safetensors")
+    put_before = watched.cluster.bytes_put()
+    replace_worker(watched.cluster, 1)
+    watched.wait_stored("a.safetensors", "b.safetensors", seconds=60)
+    watched.settle()  # the watcher has looked since
+    assert watched.count("crosscheck: gap: ") == 0, watched.text()
+    # The probe of settle() went to workers; the others' chunks came from workers.
+    probe = watched.root / "probe/0.safetensors"
+    assert watched.cluster.bytes_put() - put_before <= 2 * probe.stat().st_size + 65536
+    stores = [job["identity"] for job in watched.cluster.get("/jobs")["jobs"] if job["kind"] == "store"]
+    assert sorted(stores) == ["a.safetensors", "b.safetensors", "probe/0.safetensors"]
+
+
+def test_with_repair_what_is_lost_on_all_workers_is_stored_again_from_the_file(make_watched):
+    watched = make_watched(repairs=True)
+    watched.write("a.safetensors")
+    before = watched.wait_stored("a.safetensors")["a.safetensors"][0]["generation"]
+    for rank in (1, 2):  # shard 0 is on these
+        watched.cluster.workers[rank].kill()
+    for rank in (1, 2):
+        shutil.rmtree(watched.cluster.data(rank))
+        watched.cluster.start_worker(rank)
+    watched.wait_for("crosscheck: gap: a.safetensors: storing the unchanged file again to mend it", 60)
+    watched.wait_for("crosscheck: a.safetensors is mended", 60)
+    assert watched.wait_stored("a.safetensors", seconds=60)["a.safetensors"][0]["generation"] == before
+
+
+def test_a_new_file_of_a_pinned_step_is_stored_whatever_retention_says(make_watched):
+    watched = make_watched(retention={"keep_last": 1})
+    watched.write("run/step_1/a.safetensors", seed=1)
+    watched.wait_stored("run/step_1/a.safetensors")
+    assert watched.cluster.run("pin", "--ckpt-path", str(watched.root / "run/step_1/a.safetensors")).returncode == 0
+    watched.write("run/step_2/a.safetensors", seed=2)
+    watched.write("run/step_3/a.safetensors", seed=3)
+    watched.wait_stored("run/step_3/a.safetensors")
+    watched.write("run/step_1/b.safetensors", seed=4)
+    watched.write("run/step_1/a.safetensors", seed=5)
+    watched.wait_stored("run/step_1/b.safetensors")
+    watched.wait_for("transfer: run/step_1/a.safetensors is stored(.|\n)*transfer: run/step_1/a.safetensors is stored")
+    watched.write("run/step_2/b.safetensors", seed=6)
+    watched.wait_for("transfer: run/step_2/b.safetensors is not stored: retention would drop it at once")
