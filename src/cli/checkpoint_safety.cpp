@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -11,6 +12,7 @@
 #include "cli/api_endpoint.h"
 #include "cli/interruptible.h"
 #include "net/api_client.h"
+#include "net/api_reply.h"
 #include "net/task_group.h"
 #include "net/url.h"
 
@@ -22,25 +24,54 @@ using nlohmann::json;
 
 constexpr std::chrono::milliseconds look_period = 2s;
 
-// The newest complete generation; nullptr: there is none.
-json const* newest_complete(json const& document) {
+// The first generation in this state, newest first; nullptr: there is none.
+json const* newest(json const& document, std::string_view state) {
   for (auto const& checkpoint : document["checkpoints"]) {
     for (auto const& generation : checkpoint["generations"]) {
-      if (generation.value("state", std::string()) == "complete") return &generation;
+      if (generation.value("state", std::string()) == state) return &generation;
     }
   }
   return nullptr;
 }
 
-bool was_forgotten(json const& document, std::uint64_t generation) {
-  return std::ranges::any_of(document["tombstones"], [&](json const& tombstone) {
-    return tombstone.value("up_to", std::uint64_t{0}) >= generation;
-  });
+enum class Content { same, other, not_yet_known };
+
+// Whether the file is the one that `of` was made from, by its size and time, or by its content.
+Content compare(json const& file, json const& of) {
+  auto const bytes = field<std::uint64_t>(of, "bytes").value_or(0);
+  // Nobody can tell now, or could when it was forgotten.
+  if (bytes == 0) return Content::same;
+  if (field<std::uint64_t>(file, "bytes") != bytes) return Content::other;
+  if (field<std::int64_t>(file, "mtime_ns") == field<std::int64_t>(of, "mtime_ns")) {
+    return Content::same;
+  }
+  if (!file.contains("sha256")) return Content::other;
+  auto const sha256 = field<std::string>(file, "sha256");
+  if (!sha256) return Content::not_yet_known;
+  return sha256 == field<std::string>(of, "sha256") ? Content::same : Content::other;
 }
 
-bool is_of_this_file(json const& file, json const& generation) {
-  return file.value("bytes", std::uint64_t{0}) == generation.value("bytes", std::uint64_t{1}) &&
-         file.value("mtime_ns", std::int64_t{0}) == generation.value("mtime_ns", std::int64_t{1});
+// Of a checkpoint without a complete generation.
+Safety safety_of_nothing(json const& document) {
+  auto const& file = document["file"];
+  auto const& tombstones = document["tombstones"];
+  // Another file than the one that was forgotten may be on its way.
+  bool const is_new = file.is_object() && !tombstones.empty() &&
+                      std::ranges::none_of(tombstones, [&](json const& tombstone) {
+                        return compare(file, tombstone) == Content::same;
+                      });
+  bool const is_being_stored = newest(document, "unfinished") != nullptr;
+  if (!tombstones.empty() && !is_new && !is_being_stored) {
+    return {.is_final = true, .words = "not stored: it was forgotten on purpose"};
+  }
+  auto const alive = document.value("workers_alive", std::uint64_t{0});
+  if (!file.is_object() && !is_being_stored && alive > 0) {
+    return {.is_final = true,
+            .words = fmt::format("neither stored, on {} of {} workers that answer, nor is there "
+                                 "such a file",
+                                 alive, document.value("workers", std::uint64_t{0}))};
+  }
+  return {.words = "not stored yet"};
 }
 
 class Look {
@@ -56,24 +87,41 @@ class Look {
       bool const interrupted = co_await is_cancelled();
       if (interrupted) co_return;
       if (reply.has_error()) {
-        fmt::print(stderr, "ERROR: {}\n", reply.error().message);
-        co_return;
+        if (!can_wait_for(reply.error())) co_return;
+      } else {
+        is_away_told_ = false;
+        auto const found = read(reply.value());
+        if (!found) co_return;
+        status_ = found->is_safe ? EXIT_SUCCESS : EXIT_FAILURE;
+        if (found->is_safe || found->is_final) break;
+        if (!options_.is_waiting && !found->is_pending) break;
       }
-      auto const found = read(reply.value());
-      if (!found) co_return;
-      status_ = found->is_safe ? EXIT_SUCCESS : EXIT_FAILURE;
-      if (found->is_safe || found->is_final || !options_.is_waiting) break;
       std::chrono::duration<double> const waited = std::chrono::steady_clock::now() - begun;
       if (options_.timeout_s && waited.count() >= *options_.timeout_s) break;
       bool const rested = co_await sleep_for(look_period);
       if (!rested) co_return;
     }
-    if (options_.form == Form::json) fmt::print("{}\n", document_.dump());
+    if (options_.form == Form::json && document_.is_object()) {
+      fmt::print("{}\n", document_.dump());
+    }
   }
 
   int status() const { return status_; }
 
  private:
+  // A coordinator that is being started again is back soon. Says what is the matter, once.
+  bool can_wait_for(Error const& error) {
+    if (!options_.is_waiting || error.kind != ErrorKind::unavailable) {
+      fmt::print(stderr, "ERROR: {}\n", error.message);
+      return false;
+    }
+    status_ = EXIT_FAILURE;
+    if (!std::exchange(is_away_told_, true)) {
+      fmt::print(stderr, "waiting for the API: {}\n", error.message);
+    }
+    return true;
+  }
+
   std::optional<Safety> read(std::string const& text) {
     document_ = json::parse(text, nullptr, false);
     if (!document_.is_object() || !document_.contains("checkpoints")) {
@@ -93,28 +141,24 @@ class Look {
   StatusOptions const& options_;
   json document_;
   std::string told_;
+  bool is_away_told_ = false;
   int status_ = EXIT_FAILURE;
 };
 
 }  // namespace
 
 Safety safety_of(json const& document) {
-  auto const* generation = newest_complete(document);
-  if (generation == nullptr) {
-    bool const is_forgotten = was_forgotten(document, 0);
-    return {.is_safe = false,
-            .is_final = false,
-            .words = is_forgotten ? "not stored: it was forgotten on purpose" : "not stored yet"};
-  }
+  auto const* generation = newest(document, "complete");
+  if (generation == nullptr) return safety_of_nothing(document);
   auto const verdict = generation->value("verdict", std::string());
-  if (was_forgotten(document, generation->value("generation", std::uint64_t{0}))) {
-    return {.is_safe = false, .is_final = true, .words = "it was forgotten on purpose"};
-  }
   auto const& file = document["file"];
-  if (file.is_object() && !is_of_this_file(file, *generation)) {
-    return {.is_safe = false,
-            .is_final = false,
-            .words = "not stored as the file is now; what was stored before is " + verdict};
+  auto const content = file.is_object() ? compare(file, *generation) : Content::same;
+  if (content == Content::not_yet_known) {
+    return {.is_pending = true,
+            .words = "the file has another time than what is stored: comparing its content"};
+  }
+  if (content == Content::other) {
+    return {.words = "not stored as the file is now; what was stored before is " + verdict};
   }
   auto const safety = generation->value("safety", std::string());
   return {.is_safe = safety == "safe", .is_final = safety == "lost", .words = verdict};

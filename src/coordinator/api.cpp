@@ -1,7 +1,6 @@
 #include "coordinator/api.h"
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 #include <utility>
 
@@ -10,12 +9,13 @@
 
 #include "base/limits.h"
 #include "coordinator/discovery.h"
+#include "coordinator/forget.h"
 #include "coordinator/job_lines.h"
 #include "coordinator/keeping_calls.h"
 #include "coordinator/overview_json.h"
+#include "coordinator/parameters.h"
 #include "coordinator/upkeep_calls.h"
 #include "coordinator/verify_checkpoint.h"
-#include "format/ref.h"
 
 namespace grove {
 namespace {
@@ -23,45 +23,22 @@ namespace {
 constexpr char const* plain_text = "text/plain; charset=utf-8";
 constexpr char const* json_type = "application/json";
 
-Awaitable<Result<void>> refuse_parameter(HttpResponder& responder, std::string detail) {
-  auto body = nlohmann::json{{"detail", std::move(detail)}}.dump();
-  co_return co_await responder.send_text(422, json_type, std::move(body));
-}
-
-Awaitable<Result<void>> refuse_generation(HttpResponder& responder, std::string const& text) {
-  co_return co_await refuse_parameter(responder, "generation must be a whole number: " + text);
-}
-
-// "1,3": leaves only the workers of these ranks in the config.
-Result<void> keep_ranks(std::string_view text, Config& config) {
-  std::set<Rank> ranks;
-  while (true) {
-    auto const comma = std::min(text.find(','), text.size());
-    Rank rank;
-    auto const [end, error] = std::from_chars(text.data(), text.data() + comma, rank.value);
-    bool const is_number = error == std::errc() && end == text.data() + comma;
-    if (!is_number || find_worker(config, rank) == nullptr) {
-      return fail(ErrorKind::invalid, "ranks: \"{}\" is no worker's rank",
-                  printable(text.substr(0, comma)));
-    }
-    ranks.insert(rank);
-    if (comma == text.size()) break;
-    text.remove_prefix(comma + 1);
-  }
+// Leaves only the workers of these ranks in the config.
+void keep_ranks(std::set<Rank> const& ranks, Config& config) {
   std::erase_if(config.workers, [&](DeviceConfig const& d) { return !ranks.contains(d.rank); });
-  return ok();
 }
 
 }  // namespace
 
 Api::Api(std::filesystem::path config_path, Services& services, Jobs& jobs, Overview& overview,
-         Repair& repair, Drills& drills)
+         Repair& repair, Drills& drills, FileDigests& digests)
     : config_path_(std::move(config_path)),
       services_(services),
       jobs_(jobs),
       overview_(overview),
       repair_(repair),
-      drills_(drills) {}
+      drills_(drills),
+      digests_(digests) {}
 
 HttpRouter Api::router() {
   HttpRouter router;
@@ -106,15 +83,13 @@ Awaitable<Result<Config>> Api::read_config() {
 }
 
 Awaitable<Result<void>> Api::store_shard(HttpRequest& request, HttpResponder& responder) {
-  auto ckpt_path = request.param("ckpt_path");
-  if (!ckpt_path) co_return co_await refuse_parameter(responder, "ckpt_path is required");
+  auto ckpt_path = required_param(request, "ckpt_path");
+  if (!ckpt_path) co_return co_await refuse_parameter(responder, ckpt_path.error());
+  auto const generation = generation_param(request);
+  if (!generation) co_return co_await refuse_parameter(responder, generation.error());
   StoreOptions options;
-  if (auto const text = request.param("generation")) {
-    auto const generation = parse_generation(*text);
-    if (generation.has_error()) co_return co_await refuse_generation(responder, *text);
-    options.only_into = generation.value();
-  }
-  auto job = co_await start_store(std::move(*ckpt_path), options);
+  options.only_into = generation.value();
+  auto job = co_await start_store(std::move(ckpt_path).value(), options);
   co_return co_await stream_or_error(std::move(job), responder);
 }
 
@@ -131,16 +106,14 @@ Awaitable<Result<std::shared_ptr<Job>>> Api::start_store(std::string ckpt_path,
 }
 
 Awaitable<Result<void>> Api::gather_shards(HttpRequest& request, HttpResponder& responder) {
-  auto ckpt_path = request.param("ckpt_path");
-  if (!ckpt_path) co_return co_await refuse_parameter(responder, "ckpt_path is required");
+  auto ckpt_path = required_param(request, "ckpt_path");
+  if (!ckpt_path) co_return co_await refuse_parameter(responder, ckpt_path.error());
+  auto const generation = generation_param(request);
+  if (!generation) co_return co_await refuse_parameter(responder, generation.error());
   GatherOptions options;
   if (auto const output = request.param("output")) options.output = *output;
-  if (auto const text = request.param("generation")) {
-    auto const generation = parse_generation(*text);
-    if (generation.has_error()) co_return co_await refuse_generation(responder, *text);
-    options.generation = generation.value();
-  }
-  auto job = co_await start_gather(std::move(*ckpt_path), std::move(options));
+  options.generation = generation.value();
+  auto job = co_await start_gather(std::move(ckpt_path).value(), std::move(options));
   co_return co_await stream_or_error(std::move(job), responder);
 }
 
@@ -177,77 +150,101 @@ Awaitable<Result<void>> Api::stream(std::shared_ptr<Job> job, HttpResponder& res
 }
 
 Awaitable<Result<void>> Api::list_checkpoints(HttpRequest& request, HttpResponder& responder) {
+  auto const brief = flag_param(request, "brief");
+  if (!brief) co_return co_await refuse_parameter(responder, brief.error());
   if (auto ckpt_path = request.param("ckpt_path")) {
     co_return co_await list_checkpoint(std::move(*ckpt_path), responder);
   }
   CO_TRY(auto config, co_await read_config());
   auto const detail =
-      request.param("brief") == "true" ? Overview::Detail::brief : Overview::Detail::all;
+      brief.value().value_or(false) ? Overview::Detail::brief : Overview::Detail::all;
   auto body = co_await overview_.checkpoints(std::move(config), detail);
   co_return co_await responder.send_text(200, json_type, std::move(body));
 }
 
 Awaitable<Result<void>> Api::list_checkpoint(std::string ckpt_path, HttpResponder& responder) {
-  CO_TRY(auto config, co_await read_config());
-  CO_TRY(auto request,
+  CO_TRY(auto const config, co_await read_config());
+  CO_TRY(auto const request,
          co_await services_.offload.run([&] { return resolve_checkpoint(config, ckpt_path); }));
   auto const stamp = co_await services_.offload.run(
       [&] { return stamp_beneath(config.ckpt_root, request.relative); });
-  std::optional<FileStamp> file;
-  if (stamp.has_value()) file = stamp.value();
-  auto body = co_await overview_.checkpoint(std::move(config), std::move(request.key), file);
-  co_return co_await responder.send_text(200, json_type, std::move(body));
+  // One that cannot be looked at may have been written over: only what is not there is gone.
+  if (stamp.has_error() && stamp.error().kind != ErrorKind::not_found) co_return stamp.error();
+  auto const found = co_await overview_.checkpoint(config, request.key);
+  std::optional<OwnFile> file;
+  if (stamp.has_value()) {
+    file = OwnFile{.stamp = stamp.value(), .is_read = false, .sha256 = {}};
+    file->is_read = may_be_touched_only(found.reports, file->stamp);
+  }
+  if (file && file->is_read) {
+    CO_TRY(file->sha256, co_await digests_.of(config.ckpt_root, request.relative, file->stamp));
+  }
+  co_return co_await responder.send_text(200, json_type,
+                                         checkpoint_json(found.reports, found.view, file));
 }
 
 Awaitable<Result<void>> Api::forget_checkpoint(HttpRequest& request, HttpResponder& responder) {
+  auto const generation = generation_param(request);
+  if (!generation) co_return co_await refuse_parameter(responder, generation.error());
+  auto const force = flag_param(request, "force");
+  if (!force) co_return co_await refuse_parameter(responder, force.error());
+  bool const is_named = !request.args().empty();  // by its identity
+  auto const ckpt_path =
+      is_named ? Result<std::string>(std::string()) : required_param(request, "ckpt_path");
+  if (!ckpt_path) co_return co_await refuse_parameter(responder, ckpt_path.error());
   CO_TRY(auto config, co_await read_config());
-  if (!request.args().empty()) {
-    CO_TRY(auto key, CheckpointKey::parse(request.args().front()));
-    co_return co_await delete_checkpoint(services_, jobs_, std::move(config), std::move(key),
-                                         request, responder);
+  auto key = Result<CheckpointKey>(Error{});
+  if (is_named) {
+    key = CheckpointKey::parse(request.args().front());
+  } else {
+    key = co_await key_of(config, ckpt_path.value());
   }
-  auto const ckpt_path = request.param("ckpt_path");
-  if (!ckpt_path) co_return co_await refuse_parameter(responder, "ckpt_path is required");
-  CO_TRY(auto resolved,
-         co_await services_.offload.run([&] { return resolve_checkpoint(config, *ckpt_path); }));
-  co_return co_await delete_checkpoint(services_, jobs_, std::move(config), std::move(resolved.key),
-                                       request, responder);
+  if (key.has_error()) co_return key.error();
+  ForgetRequest wanted{.key = std::move(key).value(),
+                       .only = generation.value(),
+                       .force = force.value().value_or(false)};
+  CO_TRY(auto const forgotten,
+         co_await forget_as_asked(services_, jobs_, std::move(config), std::move(wanted)));
+  co_return co_await responder.send_text(200, plain_text, "Done: " + forgotten + "\n");
+}
+
+Awaitable<Result<CheckpointKey>> Api::key_of(Config const& config, std::string const& ckpt_path) {
+  CO_TRY(auto request,
+         co_await services_.offload.run([&] { return resolve_checkpoint(config, ckpt_path); }));
+  co_return std::move(request.key);
 }
 
 Awaitable<Result<void>> Api::pin(HttpRequest& request, HttpResponder& responder) {
-  auto const ckpt_path = request.param("ckpt_path");
-  if (!ckpt_path) co_return co_await refuse_parameter(responder, "ckpt_path is required");
-  auto const pinned = request.param("pinned").value_or("true");
-  if (pinned != "true" && pinned != "false") {
-    co_return co_await refuse_parameter(responder, "pinned must be true or false: " + pinned);
-  }
+  auto const ckpt_path = required_param(request, "ckpt_path");
+  if (!ckpt_path) co_return co_await refuse_parameter(responder, ckpt_path.error());
+  auto const pinned = flag_param(request, "pinned");
+  if (!pinned) co_return co_await refuse_parameter(responder, pinned.error());
   CO_TRY(auto config, co_await read_config());
-  auto resolved =
-      co_await services_.offload.run([&] { return resolve_checkpoint(config, *ckpt_path); });
-  auto line = resolved.has_error() ? lines::error(resolved.error().message) : std::string();
-  if (line.empty()) {
-    line = co_await pin_checkpoint(services_, std::move(config), std::move(resolved.value().key),
-                                   pinned == "true");
+  auto key = co_await key_of(config, ckpt_path.value());
+  std::string line;
+  if (key.has_error()) {
+    line = lines::error(key.error().message);
+  } else {
+    line = co_await pin_checkpoint(services_, std::move(config), std::move(key).value(),
+                                   pinned.value().value_or(true));
   }
   co_return co_await responder.send_text(200, plain_text, line + "\n");
 }
 
 Awaitable<Result<void>> Api::drain(HttpRequest& request, HttpResponder& responder) {
-  auto const text = request.param("rank");
-  if (!text) co_return co_await refuse_parameter(responder, "rank is required");
-  auto const undo = request.param("undo").value_or("false");
-  if (undo != "true" && undo != "false") {
-    co_return co_await refuse_parameter(responder, "undo must be true or false: " + undo);
-  }
+  auto const text = required_param(request, "rank");
+  if (!text) co_return co_await refuse_parameter(responder, text.error());
+  auto const undo = flag_param(request, "undo");
+  if (!undo) co_return co_await refuse_parameter(responder, undo.error());
   CO_TRY(auto config, co_await read_config());
-  auto chosen = config;
-  auto const kept = keep_ranks(*text, chosen);
-  if (kept.has_error()) co_return co_await refuse_parameter(responder, kept.error().message);
-  if (chosen.workers.size() != 1) {
-    co_return co_await refuse_parameter(responder, "rank: give one worker's rank");
+  auto const ranks = parse_ranks(text.value(), config);
+  if (!ranks) co_return co_await refuse_parameter(responder, ranks.error());
+  if (ranks.value().size() != 1) {
+    co_return co_await refuse_parameter(responder,
+                                        fail(ErrorKind::invalid, "rank: give one worker's rank"));
   }
-  auto const rank = chosen.workers.front().rank;
-  if (undo == "false") {
+  auto const rank = *ranks.value().begin();
+  if (!undo.value().value_or(false)) {
     co_return co_await stream(repair_.drain(std::move(config), rank), responder);
   }
   auto line = co_await undo_drain(services_, std::move(config), rank);
@@ -255,9 +252,11 @@ Awaitable<Result<void>> Api::drain(HttpRequest& request, HttpResponder& responde
 }
 
 Awaitable<Result<void>> Api::list_workers(HttpRequest& request, HttpResponder& responder) {
+  auto const wanted = flag_param(request, "copies");
+  if (!wanted) co_return co_await refuse_parameter(responder, wanted.error());
   CO_TRY(auto config, co_await read_config());
   auto const copies =
-      request.param("copies") == "false" ? Overview::Copies::left_out : Overview::Copies::counted;
+      wanted.value().value_or(true) ? Overview::Copies::counted : Overview::Copies::left_out;
   auto body = co_await overview_.workers(std::move(config), copies);
   co_return co_await responder.send_text(200, json_type, std::move(body));
 }
@@ -266,7 +265,7 @@ Awaitable<Result<void>> Api::discover_workers(HttpRequest& request, HttpResponde
   auto timeout = discovery_timeout_default;
   if (auto const text = request.param("timeout")) {
     auto const given = parse_discovery_timeout(*text);
-    if (given.has_error()) co_return co_await refuse_parameter(responder, given.error().message);
+    if (given.has_error()) co_return co_await refuse_parameter(responder, given.error());
     timeout = given.value();
   }
   CO_TRY(auto const config, co_await read_config());
@@ -285,15 +284,13 @@ Awaitable<Result<void>> Api::put_expected(HttpRequest& request, HttpResponder& r
 
 Awaitable<Result<void>> Api::verify_one(std::string ckpt_path, HttpResponder& responder) {
   CO_TRY(auto config, co_await read_config());
-  auto resolved =
-      co_await services_.offload.run([&] { return resolve_checkpoint(config, ckpt_path); });
-  if (resolved.has_error()) {
-    auto line = lines::error(resolved.error().message) + "\n";
+  auto key = co_await key_of(config, ckpt_path);
+  if (key.has_error()) {
+    auto line = lines::error(key.error().message) + "\n";
     co_return co_await responder.send_text(200, plain_text, std::move(line));
   }
-  auto key = std::move(resolved.value().key);
-  co_return co_await stream_checkpoint_verification(services_, std::move(config), std::move(key),
-                                                    responder);
+  co_return co_await stream_checkpoint_verification(services_, std::move(config),
+                                                    std::move(key).value(), responder);
 }
 
 Awaitable<Result<void>> Api::verify(HttpRequest& request, HttpResponder& responder) {
@@ -304,25 +301,25 @@ Awaitable<Result<void>> Api::verify(HttpRequest& request, HttpResponder& respond
   if (auto const text = request.param("unproven_for")) {
     auto const period = parse_period(*text);
     if (period.has_error()) {
-      co_return co_await refuse_parameter(responder, "unproven_for: " + period.error().message);
+      co_return co_await refuse_parameter(
+          responder, fail(ErrorKind::invalid, "unproven_for: {}", period.error().message));
     }
     unproven_for = period.value();
   }
   CO_TRY(auto config, co_await read_config());
   if (auto const text = request.param("ranks")) {
-    auto const kept = keep_ranks(*text, config);
-    if (kept.has_error()) co_return co_await refuse_parameter(responder, kept.error().message);
+    auto const ranks = parse_ranks(*text, config);
+    if (!ranks) co_return co_await refuse_parameter(responder, ranks.error());
+    keep_ranks(ranks.value(), config);
   }
   co_return co_await stream_verification(services_, std::move(config), unproven_for, responder);
 }
 
 Awaitable<Result<void>> Api::repair(HttpRequest& request, HttpResponder& responder) {
-  auto const dry_run = request.param("dry_run").value_or("false");
-  if (dry_run != "true" && dry_run != "false") {
-    co_return co_await refuse_parameter(responder, "dry_run must be true or false: " + dry_run);
-  }
+  auto const dry_run = flag_param(request, "dry_run");
+  if (!dry_run) co_return co_await refuse_parameter(responder, dry_run.error());
   CO_TRY(auto config, co_await read_config());
-  if (dry_run == "false") {
+  if (!dry_run.value().value_or(false)) {
     co_return co_await stream(repair_.run_now(std::move(config)), responder);
   }
   auto const steps = co_await repair_.dry_run(std::move(config));
@@ -342,9 +339,7 @@ Awaitable<Result<std::shared_ptr<Job>>> Api::start_drill(std::optional<std::stri
   DrillOptions options;
   if (scratch) options.scratch = *scratch;
   if (ckpt_path) {
-    CO_TRY(auto request,
-           co_await services_.offload.run([&] { return resolve_checkpoint(config, *ckpt_path); }));
-    options.only = std::move(request.key);
+    CO_TRY(options.only, co_await key_of(config, *ckpt_path));
   }
   co_return drills_.run(std::move(config), std::move(options));
 }

@@ -10,6 +10,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "coordinator/drill.h"
+#include "coordinator/file_digests.h"
 #include "coordinator/jobs.h"
 #include "coordinator/overview.h"
 #include "coordinator/repair.h"
@@ -21,7 +22,7 @@ class Api {
  public:
   // All of them must outlive the router.
   Api(std::filesystem::path config_path, Services& services, Jobs& jobs, Overview& overview,
-      Repair& repair, Drills& drills);
+      Repair& repair, Drills& drills, FileDigests& digests);
 
   HttpRouter router();
 
@@ -53,6 +54,8 @@ class Api {
   Awaitable<Result<std::shared_ptr<Job>>> start_drill(std::optional<std::string> ckpt_path,
                                                       std::optional<std::string> scratch);
   Awaitable<Result<Config>> read_config();
+  // The path as a user gives it. Both must outlive the call. Fails: as resolve_checkpoint.
+  Awaitable<Result<CheckpointKey>> key_of(Config const& config, std::string const& ckpt_path);
   Awaitable<Result<void>> stream(std::shared_ptr<Job> job, HttpResponder& responder);
   Awaitable<Result<void>> stream_or_error(Result<std::shared_ptr<Job>> job,
                                           HttpResponder& responder);
@@ -63,6 +66,7 @@ class Api {
   Overview& overview_;
   Repair& repair_;
   Drills& drills_;
+  FileDigests& digests_;
   std::vector<std::string> notices_told_;
 };
 

@@ -22,12 +22,10 @@ double number(std::uint64_t value) {
   return static_cast<double>(value);
 }
 
-// The generation that a gather would give; none: nothing is complete, or all was forgotten.
-GenerationReport const* newest_complete(CheckpointReport const& checkpoint, Generation forgotten) {
-  auto const found = std::find_if(
-      checkpoint.generations.begin(), checkpoint.generations.end(),
-      [&](GenerationReport const& g) { return g.has_manifest && g.generation > forgotten; });
-  return found == checkpoint.generations.end() ? nullptr : &*found;
+// The generation that a gather would give; where nothing is complete the newest.
+GenerationReport const& newest_complete(CheckpointReport const& checkpoint) {
+  auto const found = std::ranges::find_if(checkpoint.generations, &GenerationReport::has_manifest);
+  return found == checkpoint.generations.end() ? checkpoint.generations.front() : *found;
 }
 
 // The sum of all checkpoints in one state.
@@ -120,11 +118,10 @@ Awaitable<void> ClusterMetrics::survey_and_show() {
     bool stopped = co_await is_cancelled();
     if (!stopped) {
       show_workers(config.value(), view);
-      auto const reports =
-          co_await overview_.reports(config.value(), view.members, std::move(view.inventories));
+      auto const reports = co_await overview_.reports(config.value(), view);
       stopped = co_await is_cancelled();
       if (!stopped) {
-        show_checkpoints(reports, view.forgotten());
+        show_checkpoints(reports);
         shown_as_of_ = begun;
       }
     }
@@ -164,30 +161,24 @@ void ClusterMetrics::show_workers(Config const& config, ClusterView const& view)
   for (auto& [level, values] : samples) services_.metrics.replace(level, std::move(values));
 }
 
-void ClusterMetrics::show_checkpoints(std::vector<CheckpointReport> const& reports,
-                                      std::map<CheckpointKey, Generation> const& forgotten) {
+void ClusterMetrics::show_checkpoints(std::vector<CheckpointReport> const& reports) {
   auto const being_stored = identities_being_stored();
   std::map<Verdict, Total> totals;
   std::map<Verdict, std::vector<Metrics::Sample>> not_safe;
   std::optional<Generation> newest_safe;
   for (auto const& checkpoint : reports) {
-    auto const tombstone = forgotten.find(checkpoint.key);
-    auto const up_to = tombstone == forgotten.end() ? Generation{} : tombstone->second;
-    auto const* report = newest_complete(checkpoint, up_to);
-    // Left over of what was forgotten on purpose.
-    if (report == nullptr && checkpoint.generations.front().generation <= up_to) continue;
-    if (report == nullptr) report = &checkpoint.generations.front();
+    auto const& report = newest_complete(checkpoint);
     auto const identity = checkpoint.key.identity();
-    auto& total = totals[report->verdict];
+    auto& total = totals[report.verdict];
     ++total.checkpoints;
-    total.copies_wanted += number(report->copies.wanted);
-    total.copies_live += number(report->copies.live);
-    if (report->facts) total.bytes += number(report->facts->file_bytes);
-    if (report->verdict == Verdict::safe) {
-      newest_safe = std::max(newest_safe, std::optional(report->generation));
-    } else if (report->verdict != Verdict::unfinished || !being_stored.contains(identity)) {
-      not_safe[report->verdict].push_back(
-          {.labels = {printable(identity), std::string(to_string(report->verdict))}, .value = 1});
+    total.copies_wanted += number(report.copies.wanted);
+    total.copies_live += number(report.copies.live);
+    if (report.facts) total.bytes += number(report.facts->file_bytes);
+    if (report.verdict == Verdict::safe) {
+      newest_safe = std::max(newest_safe, std::optional(report.generation));
+    } else if (report.verdict != Verdict::unfinished || !being_stored.contains(identity)) {
+      not_safe[report.verdict].push_back(
+          {.labels = {printable(identity), std::string(to_string(report.verdict))}, .value = 1});
     }
   }
   note_newest_safe(newest_safe);

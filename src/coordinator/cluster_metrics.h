@@ -41,8 +41,7 @@ class ClusterMetrics {
   void show_ages();
   Awaitable<void> survey_and_show();
   void show_workers(Config const& config, ClusterView const& view);
-  void show_checkpoints(std::vector<CheckpointReport> const& reports,
-                        std::map<CheckpointKey, Generation> const& forgotten);
+  void show_checkpoints(std::vector<CheckpointReport> const& reports);
   void note_newest_safe(std::optional<Generation> newest);
   std::set<std::string> identities_being_stored() const;
 

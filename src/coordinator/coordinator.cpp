@@ -10,6 +10,7 @@
 #include "coordinator/api.h"
 #include "coordinator/cluster_metrics.h"
 #include "coordinator/drill.h"
+#include "coordinator/file_digests.h"
 #include "coordinator/own_id.h"
 #include "coordinator/repair.h"
 #include "coordinator/worker_watch.h"
@@ -56,7 +57,8 @@ struct Coordinator::State {
         cluster_metrics(config.source, services, jobs, overview),
         repair(config.source, services, jobs, overview),
         drills(services, jobs, overview, id.file_beside("drill.json")),
-        api(config.source, services, jobs, overview, repair, drills),
+        digests(executor, offload),
+        api(config.source, services, jobs, overview, repair, drills, digests),
         server(executor, routes(), server_options(config)) {}
 
   HttpRouter routes() {
@@ -79,6 +81,7 @@ struct Coordinator::State {
   ClusterMetrics cluster_metrics;
   Repair repair;
   Drills drills;
+  FileDigests digests;
   Api api;
   HttpServer server;
 };
@@ -105,6 +108,7 @@ Awaitable<void> Coordinator::stop() {
   // Jobs first: their streams then end with a line that says so.
   co_await state_->jobs.stop(limits::shutdown_grace);
   co_await state_->drills.stop(limits::shutdown_grace);
+  co_await state_->digests.stop(limits::shutdown_grace);
   co_await state_->repair.stop(limits::shutdown_grace);
   co_await state_->watch.stop(limits::shutdown_grace);
   co_await state_->cluster_metrics.stop(limits::shutdown_grace);

@@ -4,36 +4,37 @@
 #include <utility>
 
 #include "base/wall_clock.h"
-#include "coordinator/forget.h"
 #include "coordinator/job_lines.h"
 #include "coordinator/marks.h"
 #include "coordinator/moved_workers.h"
 
 namespace grove {
 
-Awaitable<Result<void>> delete_checkpoint(Services& services, Jobs& jobs, Config config,
-                                          CheckpointKey key, HttpRequest& request,
-                                          HttpResponder& responder) {
-  ForgetRequest wanted{.key = std::move(key), .only = {}, .force = false};
-  if (auto const text = request.param("generation")) {
-    CO_TRY(wanted.only, parse_generation(*text));
-  }
-  auto const force = request.param("force").value_or("false");
-  if (force != "true" && force != "false") {
-    co_return fail(ErrorKind::invalid, "force must be true or false: {}", force);
-  }
-  wanted.force = force == "true";
-  auto const forgotten =
-      co_await forget_as_asked(services, jobs, std::move(config), std::move(wanted));
-  if (forgotten.has_error()) co_return forgotten.error();
-  co_return co_await responder.send_text(200, "text/plain; charset=utf-8",
-                                         "Done: " + forgotten.value() + "\n");
+namespace {
+
+// Whether anything of it is there that was not forgotten.
+bool is_stored(ClusterView const& view, CheckpointKey const& key) {
+  auto const forgotten = view.forgotten();
+  auto const up_to = forgotten.find(key);
+  return std::ranges::any_of(view.inventories, [&](WorkerInventory const& inventory) {
+    return std::ranges::any_of(inventory.refs, [&](HeldRef const& held) {
+      return up_to == forgotten.end() || held.ref.generation > up_to->second;
+    });
+  });
 }
+
+}  // namespace
 
 Awaitable<std::string> pin_checkpoint(Services& services, Config config, CheckpointKey key,
                                       bool is_pinned) {
   co_await follow_moved_workers(services, config, LookUp::on_network, [](std::string) {});
   auto const view = co_await survey(services, config, key);
+  // A mark of what was never there would stay for ever. What has one may lose it.
+  bool const has_pin = std::ranges::any_of(view.pins, &Pin::is_pinned);
+  if (!is_stored(view, key) && (is_pinned || !has_pin)) {
+    co_return lines::error(fmt::format("{} is not stored on any worker that answers ({})",
+                                       key.identity(), view.summary()));
+  }
   // Later than what is there, whatever the clocks say.
   auto changed_ms = wall_clock_ms();
   for (auto const& pin : view.pins) changed_ms = std::max(changed_ms, pin.changed_ms + 1);
@@ -44,12 +45,9 @@ Awaitable<std::string> pin_checkpoint(Services& services, Config config, Checkpo
     co_return lines::error(fmt::format("{} workers could be told, {} must be{}", told.told.size(),
                                        wanted, told.later(config)));
   }
-  bool const is_stored = std::ranges::any_of(
-      view.inventories, [](WorkerInventory const& inventory) { return !inventory.refs.empty(); });
-  co_return fmt::format("Done: {} is {} on {} of {} workers{}{}", key.identity(),
+  co_return fmt::format("Done: {} is {} on {} of {} workers{}", key.identity(),
                         is_pinned ? "pinned" : "no longer pinned", told.told.size(),
-                        config.workers.size(), is_stored ? "" : "; nothing of it is stored yet",
-                        told.later(config));
+                        config.workers.size(), told.later(config));
 }
 
 Awaitable<std::string> undo_drain(Services& services, Config config, Rank rank) {

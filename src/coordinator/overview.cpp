@@ -42,11 +42,13 @@ struct Overview::Found {
   std::vector<std::shared_ptr<Manifest const>> manifests;           // of each; null: cannot be had
 
   // Sorted by key.
-  static std::vector<Found> group(std::vector<WorkerInventory> inventories);
+  static std::vector<Found> group(std::vector<WorkerInventory> inventories,
+                                  ClusterView const& view);
   CheckpointReport report(Config const& config, Circumstances const& circumstances) const;
 };
 
-std::vector<Overview::Found> Overview::Found::group(std::vector<WorkerInventory> inventories) {
+std::vector<Overview::Found> Overview::Found::group(std::vector<WorkerInventory> inventories,
+                                                    ClusterView const& view) {
   std::map<CheckpointKey, std::vector<WorkerInventory>> by_key;
   for (auto& inventory : inventories) {
     for (auto& held : inventory.refs) {
@@ -60,6 +62,10 @@ std::vector<Overview::Found> Overview::Found::group(std::vector<WorkerInventory>
   std::vector<Found> all;
   for (auto& [key, parts] : by_key) {
     auto generations = generations_of(key, parts);
+    std::erase_if(generations, [&](GenerationView const& it) {
+      return view.has_forgotten(key, it.generation);
+    });
+    if (generations.empty()) continue;
     all.push_back(
         {.key = key,
          .inventories = std::make_shared<std::vector<WorkerInventory> const>(std::move(parts)),
@@ -155,23 +161,24 @@ void Overview::keep_manifests(std::vector<Found> const& found) {
   }
 }
 
-Awaitable<std::vector<Overview::Found>> Overview::find(Config const& config,
-                                                       std::vector<WorkerInventory> inventories) {
+Awaitable<std::vector<Overview::Found>> Overview::find(Config const& config, ClusterView& view) {
   // Ten thousand checkpoints are a second's work, which must not hold up every job.
-  auto found = co_await services_.offload.run([&] { return Found::group(std::move(inventories)); });
+  auto found = co_await services_.offload.run(
+      [&] { return Found::group(std::exchange(view.inventories, {}), view); });
   co_await fetch_manifests(config, found);
   co_return found;
 }
 
 Awaitable<std::vector<CompleteGeneration>> Overview::complete_generations(Config const& config,
                                                                           ClusterView const& view) {
-  auto const found = co_await find(config, view.inventories);
+  // The caller's inventories stay.
+  auto copy = co_await services_.offload.run([&] { return view; });
+  auto const found = co_await find(config, copy);
   keep_manifests(found);
   std::vector<CompleteGeneration> complete;
   for (auto const& checkpoint : found) {
     for (std::size_t index = 0; index < checkpoint.generations.size(); ++index) {
       auto const& generation = checkpoint.generations[index];
-      if (view.has_forgotten(checkpoint.key, generation.generation)) continue;
       if (generation.manifests.empty() || !checkpoint.manifests[index]) continue;
       complete.push_back({.key = checkpoint.key,
                           .manifest = checkpoint.manifests[index],
@@ -195,28 +202,26 @@ Awaitable<std::vector<CheckpointReport>> Overview::judge_all(Config const& confi
   });
 }
 
-Awaitable<std::vector<CheckpointReport>> Overview::reports(
-    Config const& config, std::span<Member const> members,
-    std::vector<WorkerInventory> inventories) {
-  auto found = co_await find(config, std::move(inventories));
+Awaitable<std::vector<CheckpointReport>> Overview::reports(Config const& config,
+                                                           ClusterView& view) {
+  auto found = co_await find(config, view);
   keep_manifests(found);
-  co_return co_await judge_all(config, members, std::move(found));
+  co_return co_await judge_all(config, view.members, std::move(found));
 }
 
 Awaitable<std::string> Overview::checkpoints(Config config, Detail detail) {
   co_await follow_moved_workers(services_, config, LookUp::remembered, [](std::string) {});
   auto view = co_await survey(services_, config, std::nullopt);
-  auto const found = co_await reports(config, view.members, std::move(view.inventories));
+  auto const found = co_await reports(config, view);
   co_return co_await services_.offload.run([&] { return checkpoints_json(found, view, detail); });
 }
 
-Awaitable<std::string> Overview::checkpoint(Config config, CheckpointKey key,
-                                            std::optional<FileStamp> file) {
+Awaitable<Overview::Checkpoint> Overview::checkpoint(Config config, CheckpointKey key) {
   co_await follow_moved_workers(services_, config, LookUp::remembered, [](std::string) {});
   auto view = co_await survey(services_, config, std::move(key));
-  auto found = co_await find(config, std::move(view.inventories));
-  auto const reports = co_await judge_all(config, view.members, std::move(found));
-  co_return checkpoint_json(reports, view, file);
+  auto found = co_await find(config, view);
+  auto reports = co_await judge_all(config, view.members, std::move(found));
+  co_return Checkpoint{.reports = std::move(reports), .view = std::move(view)};
 }
 
 }  // namespace grove

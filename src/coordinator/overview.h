@@ -65,15 +65,15 @@ class Overview {
   // Brief: only the newest complete generation of each, with what a program needs.
   enum class Detail { all, brief };
   Awaitable<std::string> checkpoints(Config config, Detail detail);
-  // `file`: the checkpoint's own file, where it is still there.
-  Awaitable<std::string> checkpoint(Config config, CheckpointKey key,
-                                    std::optional<FileStamp> file);
+  struct Checkpoint {
+    std::vector<CheckpointReport> reports;  // one, or none where nothing of it is stored
+    ClusterView view;                       // without its inventories
+  };
+  Awaitable<Checkpoint> checkpoint(Config config, CheckpointKey key);
 
-  // Of every checkpoint that the inventories name, in the order of their keys. The config and the
-  // members must outlive the call.
-  Awaitable<std::vector<CheckpointReport>> reports(Config const& config,
-                                                   std::span<Member const> members,
-                                                   std::vector<WorkerInventory> inventories);
+  // Of every checkpoint that the view's inventories name, which are taken away, in the order of
+  // their keys; but for the generations that were forgotten. Both must outlive the call.
+  Awaitable<std::vector<CheckpointReport>> reports(Config const& config, ClusterView& view);
 
   // Of every checkpoint the complete generations whose manifests can be had and that were not
   // forgotten, newest first. Both must outlive the call.
@@ -83,8 +83,8 @@ class Overview {
  private:
   struct Found;  // a checkpoint with all that is known of it
   Awaitable<void> fetch_manifests(Config const& config, std::vector<Found>& found);
-  Awaitable<std::vector<Found>> find(Config const& config,
-                                     std::vector<WorkerInventory> inventories);
+  // But for what was forgotten and is still there since a worker was not told yet.
+  Awaitable<std::vector<Found>> find(Config const& config, ClusterView& view);
   Awaitable<std::vector<CheckpointReport>> judge_all(Config const& config,
                                                      std::span<Member const> members,
                                                      std::vector<Found> found);

@@ -57,13 +57,20 @@ json describe(CheckpointReport const& checkpoint, std::set<CheckpointKey> const&
           {"generations", std::move(generations)}};
 }
 
-json describe_briefly(CheckpointReport const& checkpoint) {
+// None: nothing is complete.
+GenerationReport const* newest_complete(CheckpointReport const& checkpoint) {
+  auto const found = std::ranges::find_if(checkpoint.generations, &GenerationReport::has_manifest);
+  return found == checkpoint.generations.end() ? nullptr : &*found;
+}
+
+json describe_briefly(CheckpointReport const& checkpoint, std::set<CheckpointKey> const& pinned) {
   json generations = json::array();
-  auto const newest =
-      std::find_if(checkpoint.generations.begin(), checkpoint.generations.end(),
-                   [](GenerationReport const& report) { return report.has_manifest; });
-  if (newest != checkpoint.generations.end()) generations.push_back(describe_briefly(*newest));
-  return {{"identity", checkpoint.key.identity()}, {"generations", std::move(generations)}};
+  if (auto const* newest = newest_complete(checkpoint)) {
+    generations.push_back(describe_briefly(*newest));
+  }
+  return {{"identity", checkpoint.key.identity()},
+          {"pinned", pinned.contains(checkpoint.key)},
+          {"generations", std::move(generations)}};
 }
 
 json describe(Tombstone const& tombstone) {
@@ -122,7 +129,7 @@ std::string members_of(std::span<CheckpointReport const> reports, ClusterView co
   }
   std::string text = R"("checkpoints":)";
   append_list(text, reports, [&](CheckpointReport const& checkpoint) {
-    return detail == Overview::Detail::brief ? describe_briefly(checkpoint)
+    return detail == Overview::Detail::brief ? describe_briefly(checkpoint, pinned)
                                              : describe(checkpoint, pinned);
   });
   text += R"(,"tombstones":)";
@@ -153,9 +160,21 @@ std::string checkpoints_json(std::span<CheckpointReport const> reports, ClusterV
 }
 
 std::string checkpoint_json(std::span<CheckpointReport const> reports, ClusterView const& view,
-                            std::optional<FileStamp> const& file) {
-  auto const own = file ? json{{"bytes", file->size}, {"mtime_ns", file->mtime_ns}} : json(nullptr);
+                            std::optional<OwnFile> const& file) {
+  json own;
+  if (file) {
+    own = {{"bytes", file->stamp.size}, {"mtime_ns", file->stamp.mtime_ns}};
+    if (file->is_read) own["sha256"] = file->sha256 ? json(file->sha256->hex()) : json(nullptr);
+  }
   return "{" + members_of(reports, view, Overview::Detail::all) + R"(,"file":)" + own.dump() + "}";
+}
+
+bool may_be_touched_only(std::span<CheckpointReport const> reports, FileStamp const& stamp) {
+  return std::ranges::any_of(reports, [&](CheckpointReport const& checkpoint) {
+    auto const* newest = newest_complete(checkpoint);
+    return newest != nullptr && newest->facts && newest->facts->file_bytes == stamp.size &&
+           newest->facts->mtime_ns != stamp.mtime_ns;
+  });
 }
 
 std::string jobs_json(std::vector<std::shared_ptr<Job>> const& jobs, HttpClient const& http) {

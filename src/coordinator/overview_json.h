@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/digest.h"
 #include "base/file.h"
 #include "coordinator/jobs.h"
 #include "coordinator/overview.h"
@@ -28,15 +29,28 @@ std::string workers_json(Config const& config, std::span<Member const> members,
 // `safety` is the verdict in one word (coordinator/verdict.h).
 // `state` is complete or unfinished; copies are counted over all shards; `lacking` are the ranks
 // that answer and lack a copy which belongs there.
-// Brief: only the newest complete generation of each, with "generation", "state", "bytes",
-// "shards", "mtime_ns", "safety", and where it is not safe "verdict" and "lacking".
+// Brief: "identity" and "pinned", and only the newest complete generation of each, with
+// "generation", "state", "bytes", "shards", "mtime_ns", "safety", and where it is not safe
+// "verdict" and "lacking".
 std::string checkpoints_json(std::span<CheckpointReport const> reports, ClusterView const& view,
                              Overview::Detail detail);
 
+// A checkpoint's own file.
+struct OwnFile {
+  FileStamp stamp;
+  // It has another time than what is stored, and the same size: whether it has the same content
+  // is to be found out.
+  bool is_read = false;
+  std::optional<Digest> sha256;  // of one that is read; none: not yet to its end
+};
 // Of one checkpoint: the same, and beside it "file": {"bytes", "mtime_ns"} of its own file, null
-// where that is gone.
+// where that is gone; with "sha256", null at first, where it is read.
 std::string checkpoint_json(std::span<CheckpointReport const> reports, ClusterView const& view,
-                            std::optional<FileStamp> const& file);
+                            std::optional<OwnFile> const& file);
+
+// Whether a file with this stamp may have the content of the newest complete generation, though
+// not its time.
+bool may_be_touched_only(std::span<CheckpointReport const> reports, FileStamp const& stamp);
 
 // {"jobs": [{"id", "kind", "identity", "state", "bytes_done", "bytes_total", "bytes_per_second",
 //            "seconds_left", "started_ms", "finished_ms", "lines"}, …],

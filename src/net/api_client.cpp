@@ -18,9 +18,12 @@ constexpr std::chrono::milliseconds reply_timeout = 30s;
 constexpr std::uint64_t reply_bytes_max = 256 * limits::mib;
 
 Error refusal(HttpReply const& reply) {
+  constexpr unsigned unavailable_status = 503;
+  auto const kind =
+      reply.status == unavailable_status ? ErrorKind::unavailable : ErrorKind::invalid;
   auto const document = nlohmann::json::parse(reply.text(), nullptr, false);
   if (document.is_object() && document.contains("detail") && document["detail"].is_string()) {
-    return fail(ErrorKind::invalid, "{}", document["detail"].get<std::string>());
+    return fail(kind, "{}", document["detail"].get<std::string>());
   }
   return fail(ErrorKind::internal, "the API answered with status {}", reply.status);
 }

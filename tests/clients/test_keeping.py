@@ -274,6 +274,23 @@ def test_as_many_generations_stay_as_the_config_says_and_rm_takes_one(make_clust
     assert last.returncode == 1 and "last complete" in last.stderr
 
 
+def test_a_mistyped_path_is_not_pinned(make_cluster) -> None:
+    cluster = make_cluster()
+    path = stored(cluster, "run1/step_1/model.safetensors")
+    mistyped = path.with_name("modle.safetensors")
+    for options in ([], ["--off"]):
+        refused = cluster.run("pin", "--ckpt-path", str(mistyped), *options)
+        assert refused.returncode == 1, refused
+        assert refused.stdout.startswith("ERROR: run1/step_1/modle.safetensors is not stored on any worker that answers ")
+        assert refused.stdout.count("\n") == 1
+    assert not [mark for rank in cluster.ranks for mark in (cluster.data(rank) / "pins").glob("*")]
+    assert cluster.run("pin", "--ckpt-path", str(path)).returncode == 0
+    assert cluster.run("rm", "--ckpt-path", str(path), "--force").returncode == 0
+    # A mark that is left over may be taken away.
+    assert cluster.run("pin", "--ckpt-path", str(path)).returncode == 1
+    assert cluster.run("pin", "--ckpt-path", str(path), "--off").returncode == 0
+
+
 def test_retention_keeps_the_last_steps_and_what_is_pinned(make_cluster) -> None:
     cluster = make_cluster()
     steps = [stored(cluster, f"run1/step_{step}/model.safetensors") for step in (1, 2, 3, 4, 10)]
