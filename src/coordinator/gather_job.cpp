@@ -32,7 +32,8 @@ GatherJob::GatherJob(Services& services, Config config, CheckpointRequest reques
       request_(std::move(request)),
       options_(std::move(options)),
       job_(std::move(job)),
-      search_(services, config_, [this](std::string line) { job_->add_line(std::move(line)); }) {}
+      search_(services, config_, [this](std::string line) { job_->add_line(std::move(line)); }),
+      throttle_(bytes_per_second(config_.bandwidth_limit_mb_per_s)) {}
 
 Awaitable<void> GatherJob::run() {
   job_->begin();
@@ -186,6 +187,7 @@ Awaitable<Result<void>> GatherJob::transfer() {
       .executor = services_.executor,
       .offload = services_.offload,
       .buffers = services_.buffers,
+      .throttle = &throttle_,
       .on_failure = [this](std::size_t holder) { count_failed_try(services_, device(holder)); },
       .on_damage = [this](std::size_t holder) { note_damage(holder); },
       .on_bytes = [this](std::uint64_t bytes) { job_->add_bytes_done(bytes); }});

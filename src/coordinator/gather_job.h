@@ -95,6 +95,7 @@ class GatherJob {
   // transfer
   std::optional<CheckpointWriter> writer_;
   std::vector<Shard> shards_;
+  Throttle throttle_;
   std::optional<Fetch> fetch_;
   std::uint32_t next_shard_ = 0;      // to be fetched
   std::uint32_t next_announced_ = 0;  // to be told to the followers

@@ -14,11 +14,9 @@ namespace {
 
 // Whether anything of it is there that was not forgotten.
 bool is_stored(ClusterView const& view, CheckpointKey const& key) {
-  auto const forgotten = view.forgotten();
-  auto const up_to = forgotten.find(key);
   return std::ranges::any_of(view.inventories, [&](WorkerInventory const& inventory) {
     return std::ranges::any_of(inventory.refs, [&](HeldRef const& held) {
-      return up_to == forgotten.end() || held.ref.generation > up_to->second;
+      return !view.has_forgotten(key, held.ref.generation);
     });
   });
 }
@@ -29,6 +27,11 @@ Awaitable<std::string> pin_checkpoint(Services& services, Config config, Checkpo
                                       bool is_pinned) {
   co_await follow_moved_workers(services, config, LookUp::on_network, [](std::string) {});
   auto const view = co_await survey(services, config, key);
+  auto const wanted = std::min<std::size_t>(config.redundancy, config.workers.size());
+  if (view.alive_count() < wanted) {
+    co_return lines::error(fmt::format("{}; {} must, so that the pin is not lost; nothing is changed",
+                                       view.summary(), wanted));
+  }
   // A mark of what was never there would stay for ever. What has one may lose it.
   bool const has_pin = std::ranges::any_of(view.pins, &Pin::is_pinned);
   if (!is_stored(view, key) && (is_pinned || !has_pin)) {
@@ -40,7 +43,6 @@ Awaitable<std::string> pin_checkpoint(Services& services, Config config, Checkpo
   for (auto const& pin : view.pins) changed_ms = std::max(changed_ms, pin.changed_ms + 1);
   Pin const pin{.key = key, .is_pinned = is_pinned, .changed_ms = changed_ms};
   auto const told = co_await tell(services, config, view.members, pin);
-  auto const wanted = std::min<std::size_t>(config.redundancy, config.workers.size());
   if (told.told.size() < wanted) {
     co_return lines::error(fmt::format("{} workers could be told, {} must be{}", told.told.size(),
                                        wanted, told.later(config)));

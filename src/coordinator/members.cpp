@@ -112,12 +112,6 @@ std::size_t ClusterView::alive_count() const {
       members.begin(), members.end(), [](Member const& m) { return m.health.has_value(); }));
 }
 
-std::map<CheckpointKey, Generation> ClusterView::forgotten() const {
-  std::map<CheckpointKey, Generation> up_to;
-  for (auto const& tombstone : tombstones) up_to.emplace(tombstone.key, tombstone.up_to);
-  return up_to;
-}
-
 bool ClusterView::has_forgotten(CheckpointKey const& key, Generation generation) const {
   auto const found = std::ranges::lower_bound(tombstones, key, {}, &Tombstone::key);
   return found != tombstones.end() && found->key == key && found->covers(generation);

@@ -59,9 +59,7 @@ struct ClusterView {
   };
   std::vector<Marks> marks;
 
-  // Up to which generation each identity was forgotten on purpose.
-  std::map<CheckpointKey, Generation> forgotten() const;
-  // Whether this one was, whether with the earlier ones or alone.
+  // Whether that generation was forgotten on purpose, with the earlier ones or alone.
   bool has_forgotten(CheckpointKey const& key, Generation generation) const;
 
   std::size_t alive_count() const;

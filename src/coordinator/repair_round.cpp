@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "net/parallel.h"
+#include "net/throttle.h"
 #include "transfer/replicate.h"
 
 namespace grove {
@@ -25,11 +26,6 @@ std::string_view why(RepairReason reason) {
       return "leaves a worker that is to be emptied";
   }
   return "was lost";
-}
-
-std::optional<double> bytes_per_second(std::optional<double> mb_per_second) {
-  if (!mb_per_second) return std::nullopt;
-  return *mb_per_second * static_cast<double>(limits::mib);
 }
 
 }  // namespace

@@ -42,7 +42,8 @@ StoreJob::StoreJob(Services& services, Config config, CheckpointRequest request,
       options_(options),
       job_(std::move(job)),
       search_(services, config_, [this](std::string line) { job_->add_line(std::move(line)); }),
-      searching_(services.executor) {}
+      searching_(services.executor),
+      throttle_(bytes_per_second(config_.bandwidth_limit_mb_per_s)) {}
 
 Awaitable<void> StoreJob::run(std::function<void()> on_committed) {
   job_->begin();

@@ -137,6 +137,7 @@ class StoreJob {
   std::optional<GenerationChoice> choice_;
   // transfer
   std::unique_ptr<DeltaBases> bases_;
+  Throttle throttle_;
   std::optional<ChunkSender> sender_;
   // One worker's way to a copy: the ring's worker, or a stand-in.
   struct Send {

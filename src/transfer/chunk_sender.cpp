@@ -130,6 +130,7 @@ Awaitable<Result<void>> ChunkSender::send_whole(WorkerClient& worker, ReadChunk&
 Awaitable<Result<void>> ChunkSender::put(WorkerClient& worker, Digest digest,
                                          std::optional<Digest> base,
                                          std::span<std::byte const> encoded) {
+  if (options_.throttle != nullptr) co_await options_.throttle->pay(encoded.size());
   pace_.send_began(Clock::now());
   Result<void> sent = ok();
   if (base) {

@@ -16,6 +16,7 @@
 #include "net/asio.h"
 #include "net/offload.h"
 #include "net/semaphore.h"
+#include "net/throttle.h"
 #include "plan/codec_pace.h"
 #include "transfer/chunk_source.h"
 #include "transfer/delta_bases.h"
@@ -36,10 +37,11 @@ class ChunkSender {
   struct Options {
     Switch compression = Switch::automatic;
     Switch delta = Switch::automatic;
-    DeltaBases* bases = nullptr;  // none: everything travels whole
+    DeltaBases* bases = nullptr;   // none: everything travels whole
+    Throttle* throttle = nullptr;  // of the job; none: as fast as it goes
   };
 
-  // `offload`, `room` and the bases must outlive the sender. `room`: bytes that chunks are encoded
+  // `offload`, `room`, the bases and the throttle must outlive the sender. `room`: bytes that chunks are encoded
   // into, and of bases.
   ChunkSender(Offload& offload, Semaphore& room, Options options)
       : offload_(offload), room_(room), options_(options) {}

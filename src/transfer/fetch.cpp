@@ -179,8 +179,10 @@ Awaitable<void> Fetch::move(ChunkSchedule::RequestId request, std::size_t worker
   auto const digest = list->list.chunks[list->distinct[chunk]].digest;
   bool is_first = false;
   std::optional<Error> sink_error;  // our own disk's: it must not be taken for the holder's
-  ChunkSink const place = [&](Digest const&, std::span<std::byte const>,
+  std::uint64_t received_bytes = 0;
+  ChunkSink const place = [&](Digest const&, std::span<std::byte const> encoded,
                               std::span<std::byte const> raw) -> Result<void> {
+    received_bytes += encoded.size();
     if (list->is_taken[chunk].exchange(true)) return ok();
     is_first = true;
     auto written = list->at_each_place(
@@ -197,6 +199,7 @@ Awaitable<void> Fetch::move(ChunkSchedule::RequestId request, std::size_t worker
   } else if (is_first) {
     note_success(request, *list, chunk);
   }
+  if (options_.throttle != nullptr) co_await options_.throttle->pay(received_bytes);
 }
 
 void Fetch::note_success(ChunkSchedule::RequestId request, List& list, std::size_t chunk) {

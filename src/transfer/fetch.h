@@ -19,6 +19,7 @@
 #include "net/semaphore.h"
 #include "net/signal.h"
 #include "net/task_group.h"
+#include "net/throttle.h"
 #include "plan/chunk_schedule.h"
 #include "transfer/worker_client.h"
 
@@ -47,7 +48,8 @@ class Fetch {
   struct Options {
     asio::any_io_executor executor;
     Offload& offload;
-    Semaphore& buffers;  // bytes of chunk bodies held at once
+    Semaphore& buffers;            // bytes of chunk bodies held at once
+    Throttle* throttle = nullptr;  // of the job; none: as fast as it goes
     // A holder did not give what it was asked for.
     std::function<void(std::size_t worker_index)> on_failure;
     // … since its copy is damaged, as it says itself or as what it gave tells.

@@ -149,3 +149,14 @@ def test_a_dead_worker_is_listed_as_one(make_cluster) -> None:
     assert dead["rank"] == 2 and dead["alive"] is False and dead["detail"]
     [generation] = cluster.get("/checkpoints")["checkpoints"][0]["generations"]
     assert generation["copies_live"] == 6 and generation["copies_wanted"] == 8
+
+
+def test_a_job_keeps_to_its_bandwidth_limit(make_cluster) -> None:
+    cluster = make_cluster(bandwidth_limit=2, compression="off", delta="off")
+    path = write(cluster.ckpt_root / "run1/step_1/model.bin", random_bytes(4_000_000))
+    began = time.monotonic()
+    assert is_done(cluster.store(path))
+    assert time.monotonic() - began >= 2
+    began = time.monotonic()
+    assert is_done(cluster.gather(path, output=cluster.folder / "back"))
+    assert time.monotonic() - began >= 1.5  # whoever moves the last chunk has paid for the others
