@@ -225,8 +225,7 @@ std::vector<std::size_t> manifest_holders(std::span<WorkerInventory const> inven
 Awaitable<Result<void>> forget_generation(Services const& services, Config const& config,
                                           std::span<Member const> members,
                                           std::span<WorkerInventory const> inventories,
-                                          CheckpointKey key, Generation generation,
-                                          Superseded by) {
+                                          CheckpointKey key, Generation generation, Superseded by) {
   auto const grounds = grounds_of(config, members, inventories, key, by);
   CO_TRY(co_await forget_refs(services, config, members, inventories, key, generation, Pass::shards,
                               grounds));

@@ -37,8 +37,7 @@ struct Superseded {
 Awaitable<Result<void>> forget_generation(Services const& services, Config const& config,
                                           std::span<Member const> members,
                                           std::span<WorkerInventory const> inventories,
-                                          CheckpointKey key, Generation generation,
-                                          Superseded by);
+                                          CheckpointKey key, Generation generation, Superseded by);
 
 struct ForgetRequest {
   CheckpointKey key;

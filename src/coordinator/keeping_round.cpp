@@ -65,8 +65,8 @@ KeepingRound::KeepingRound(Services& services, Jobs& jobs, Config const& config,
       bool const is_newer = stored[index].generation > planned.what.generation;
       if (planned.by.witnesses.empty() && is_newer && stored[index].is_safe) {
         planned.by = {.newer = stored[index].generation,
-                      .witnesses = manifest_holders(*complete[index].inventories,
-                                                    stored[index].key, stored[index].generation)};
+                      .witnesses = manifest_holders(*complete[index].inventories, stored[index].key,
+                                                    stored[index].generation)};
       }
     }
     // Superseded ones come newest first.

@@ -71,17 +71,25 @@ class WholeVerification : public Verification {
     auto const& found = summary.value();
     damaged_count_ += found.damaged_count;
     refs_count_ += found.refs_verified;
-    add_line(fmt::format("  {} rank {} ({}): {} copies re-read, {} MB, {} damaged chunks",
-                         found.damaged_count == 0 ? "✓" : "✗", device.rank.value, device.host,
-                         found.refs_verified, found.bytes_read / limits::mib, found.damaged_count));
+    refs_not_whole_ += found.refs_not_whole;
+    bool const is_sound = found.damaged_count == 0 && found.refs_not_whole == 0;
+    auto line =
+        fmt::format("  {} rank {} ({}): {} copies re-read, {} MB, {} damaged chunks",
+                    is_sound ? "✓" : "✗", device.rank.value, device.host, found.refs_verified,
+                    found.bytes_read / limits::mib, found.damaged_count);
+    if (found.refs_not_whole > 0) {
+      line += fmt::format(", {} copies not whole ({} chunks missing)", found.refs_not_whole,
+                          found.missing_count);
+    }
+    add_line(std::move(line));
   }
 
   std::string last_line() const override {
     auto const count = config().workers.size();
     auto const silent = fmt::format("{}/{} workers were not verified", silent_count_, count);
-    if (damaged_count_ > 0) {
-      return lines::error(fmt::format("{} damaged chunks; {}{}", damaged_count_,
-                                      mended_by(services_),
+    if (damaged_count_ > 0 || refs_not_whole_ > 0) {
+      return lines::error(fmt::format("{} damaged chunks, {} copies not whole; {}{}",
+                                      damaged_count_, refs_not_whole_, mended_by(services_),
                                       silent_count_ > 0 ? "; " + silent : ""));
     }
     if (silent_count_ > 0) return lines::error(silent);
@@ -92,6 +100,7 @@ class WholeVerification : public Verification {
   std::size_t silent_count_ = 0;
   std::uint64_t damaged_count_ = 0;
   std::uint64_t refs_count_ = 0;
+  std::uint64_t refs_not_whole_ = 0;
 };
 
 }  // namespace

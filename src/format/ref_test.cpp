@@ -148,8 +148,8 @@ TEST(Tombstone, OfSingleGenerationsIsGivenBackAsItWas) {
     EXPECT_TRUE(is_refused(parse_tombstone(bytes_of(json).first(size))));
   }
   for (auto const* wrong : {"[]", "[12,9]", "[9,9]", "[7]", "[6,9]", "[9,]", "[\"9\"]", "[-9]"}) {
-    EXPECT_TRUE(is_refused(parse_tombstone(
-        bytes_of(replaced(json, "[9,12,18446744073709551615]", wrong)))))
+    EXPECT_TRUE(
+        is_refused(parse_tombstone(bytes_of(replaced(json, "[9,12,18446744073709551615]", wrong)))))
         << wrong;
   }
 }

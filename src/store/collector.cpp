@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
+
+#include <spdlog/spdlog.h>
 
 #include "base/wall_clock.h"
+#include "store/ref_files.h"
 
 namespace grove {
 
@@ -42,21 +46,24 @@ Result<SweepReport> Collector::sweep() {
   if (now - started_ < grace_) return report;
   auto const written_by_ns = wall_clock_ns() - std::chrono::nanoseconds(grace_).count();
 
+  TRY(sweep_trash(written_by_ns));
   TRY(report.refs_dropped, refs_.drop_unfinished(written_by_ns));
   Marks marks;
   // The bulk of the reading is done here; under the lock only what has changed since.
   TRY(mark(marks));
   TRY(sweep_chunks(marks, written_by_ns, report));
   TRY(sweep_objects(marks, written_by_ns, report));
-  TRY(sweep_trash(written_by_ns));
   return report;
 }
 
 Result<SweepReport> Collector::release(std::string const& job) {
   std::lock_guard const one_at_a_time(sweep_mutex_);
   SweepReport report;
-  auto const pinned = leases_.release(job);
-  if (pinned.empty()) return report;
+  auto const [pinned, own_refs] = leases_.release(job);
+  if (pinned.empty() && own_refs.empty()) return report;
+  for (auto const& ref : own_refs) {
+    TRY(drop_trashed_ref(folder_, ref));
+  }
   Marks marks;
   TRY(mark(marks));
   for (std::size_t first = 0; first < pinned.size(); first += released_at_once) {
@@ -89,20 +96,48 @@ Result<void> Collector::mark(Marks& marks) const {
   auto const version = refs_.refs_version();
   if (version == marks.refs_version) return ok();
   for (auto const& ref : refs_.all_refs()) {
-    if (!marks.targets.insert(ref.target).second) continue;
-    auto const reached = refs_.reach(ref);
-    if (!reached) {
-      return fail(reached.error().kind, "cannot collect: {}; nothing is removed until it is back",
-                  reached.error().message);
+    auto const marked = mark_reach(ref, marks);
+    if (!marked) {
+      return fail(marked.error().kind, "cannot collect: {}; nothing is removed until it is back",
+                  marked.error().message);
     }
-    if (!ref.name.shard) marks.manifests.push_back(ref.target);
-    marks.lists.push_back(reached.value().list);
-    for (auto const& chunk : reached.value().chunks) marks.chunks.push_back(chunk.digest);
   }
+  TRY(mark_trash(marks));
   sort_without_repeats(marks.chunks);
   sort_without_repeats(marks.lists);
   sort_without_repeats(marks.manifests);
   marks.refs_version = version;
+  return ok();
+}
+
+Result<void> Collector::mark_reach(Ref const& ref, Marks& marks) const {
+  if (marks.targets.contains(ref.target)) return ok();
+  TRY(auto const reached, refs_.reach(ref));
+  marks.targets.insert(ref.target);
+  if (!ref.name.shard) marks.manifests.push_back(ref.target);
+  marks.lists.push_back(reached.list);
+  for (auto const& chunk : reached.chunks) marks.chunks.push_back(chunk.digest);
+  return ok();
+}
+
+// What cannot be read there marks nothing: it was to go in any case, and must not keep everything
+// else from going.
+Result<void> Collector::mark_trash(Marks& marks) const {
+  TRY(auto const names, list_folder(folder_.trash()));
+  for (auto const& name : names) {
+    auto const path = folder_.trash() / name;
+    auto const stamp = stamp_of(path);
+    if (!stamp) continue;
+    auto const [seen, is_new] = marks.trashed.try_emplace(name, stamp.value().ctime_ns);
+    if (!is_new && std::exchange(seen->second, stamp.value().ctime_ns) == stamp.value().ctime_ns) {
+      continue;
+    }
+    auto const ref = read_trashed_ref(path);
+    auto const marked = ref ? mark_reach(ref.value(), marks) : Result<void>(ref.error());
+    if (marked) continue;
+    spdlog::warn("collection: what {} in trash/ named may go before it does: {}", printable(name),
+                 marked.error().message);
+  }
   return ok();
 }
 

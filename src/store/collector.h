@@ -1,6 +1,8 @@
 // Which chunks may go: mark and sweep over refs. A chunk, list or manifest that no ref reaches is
-// removed once it is older than the grace period and no running job has pinned it. After a start
-// nothing is swept for one whole grace period, since leases do not survive a restart.
+// removed once it is older than the grace period and no running job has pinned it. Refs that lie in
+// trash/ reach what they did until the trash is emptied of them, a grace period after they came
+// there; one that cannot be read any more reaches nothing. After a start nothing is swept for one
+// whole grace period, since leases do not survive a restart.
 // Unfinished generations (shard refs without a manifest) older than the grace period are dropped
 // when a newer complete generation of the same identity is here.
 //
@@ -13,6 +15,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <string>
 #include <unordered_set>
@@ -41,14 +44,15 @@ class Collector {
             Leases::Clock::time_point started = Leases::Clock::now());
 
   // One whole mark and sweep. Idempotent; safe beside puts, stores and another sweep.
-  // Also empties trash/ of what is older than the grace period.
+  // First empties trash/ of what came there longer than the grace period ago.
   // Fails: not_found, corrupt (a list or manifest that a ref names cannot be read: its chunks are
   // unknown, so none is removed until it is put again), internal.
   Result<SweepReport> sweep();
 
   // Ends a job's lease and removes at once, whatever their age, the chunks and lists that it had
   // pinned, no ref reaches and no other job has pinned: a store that failed for good gives back the
-  // room it took. Idempotent. Fails: as sweep().
+  // room it took. Refs that the job itself had put and that were deleted since leave the trash at
+  // once. Idempotent. Fails: as sweep().
   Result<SweepReport> release(std::string const& job);
 
  private:
@@ -56,10 +60,13 @@ class Collector {
   struct Marks {
     std::uint64_t refs_version = 0;
     std::unordered_set<Digest> targets;
+    std::map<std::string, std::int64_t> trashed;   // names in trash/ that were looked at, by ctime
     std::vector<Digest> chunks, lists, manifests;  // sorted
   };
 
   Result<void> mark(Marks& marks) const;
+  Result<void> mark_trash(Marks& marks) const;
+  Result<void> mark_reach(Ref const& ref, Marks& marks) const;
   Result<void> sweep_chunks(Marks& marks, std::int64_t written_by_ns, SweepReport& report);
   Result<void> sweep_objects(Marks& marks, std::int64_t written_by_ns, SweepReport& report);
   Result<void> remove_unless_kept(Digest const& digest, Marks const& marks, SweepReport& report);

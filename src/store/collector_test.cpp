@@ -68,13 +68,51 @@ TEST_F(Sweep, FollowsAManifestToItsHeadersChunks) {
   EXPECT_TRUE(store_.refs().reach(ref));
 }
 
-TEST_F(Sweep, TakesWhatARemovedRefLeavesBehind) {
+TEST_F(Sweep, TakesWhatARemovedRefLeavesBehindOnlyWithItsTrash) {
   auto const ref = store_.put_shard(identity, 7, 0, {"own", "shared"});
   store_.put_shard(identity, 8, 0, {"shared"});
+  auto const manifest = store_.put_commit("run1/step_200/model.safetensors", 7);
   ASSERT_TRUE(store_.refs().remove_ref(ref, RefRemoval::is_proven));
+  ASSERT_TRUE(store_.refs().remove_ref(manifest, RefRemoval::is_proven));
+  for (auto const* text : {"own", "shared"}) {
+    make_older(store_.chunk_path(sha256(text)), 2 * grace);
+  }
+  make_older(store_.list_path(ref.target), 2 * grace);
+  make_older(store_.data().manifests() / manifest.target.hex(), 2 * grace);
+  EXPECT_EQ(sweep_with_grace().chunks_removed, 0U);
+  EXPECT_TRUE(has("own")) << "the chunks are old, the deletion is not";
+  EXPECT_TRUE(store_.refs().list_bytes(ref.target));
+  EXPECT_TRUE(store_.refs().manifest_bytes(manifest.target));
   sweep();
   EXPECT_FALSE(has("own"));
   EXPECT_TRUE(has("shared"));
+  EXPECT_FALSE(store_.refs().list_bytes(ref.target));
+  EXPECT_FALSE(store_.refs().manifest_bytes(manifest.target));
+}
+
+TEST_F(Sweep, IsNotHeldUpByTrashThatCannotBeRead) {
+  auto const ref = store_.put_shard(identity, 7, 0, {"own"});
+  ASSERT_TRUE(store_.refs().remove_ref(ref, RefRemoval::is_proven));
+  auto const names = names_in(store_.data().trash());
+  ASSERT_EQ(names.size(), 1U);
+  flip_byte(store_.data().trash() / names.front(), 0);
+  make_older(store_.chunk_path(sha256("own")), 2 * grace);
+  EXPECT_EQ(sweep_with_grace().chunks_removed, 1U);
+}
+
+TEST_F(Sweep, GivesBackTheRoomOfAFailedJobsRefsAtOnceAndNoOthers) {
+  auto const old = store_.put_shard(identity, 6, 0, {"old", "of both"});
+  auto const own = store_.put_shard(identity, 7, 0, {"own", "of both"});
+  std::vector const pinned{sha256("own"), sha256("of both"), own.target};
+  leases_.pin("failed", pinned, Leases::Clock::now());
+  leases_.note("failed", own, Leases::Clock::now());
+  ASSERT_TRUE(store_.refs().remove_ref(old, RefRemoval::is_unfinished));
+  ASSERT_TRUE(store_.refs().remove_ref(own, RefRemoval::is_unfinished));
+  EXPECT_EQ(collector(grace).release("failed").value().chunks_removed, 1U);
+  EXPECT_FALSE(has("own"));
+  EXPECT_TRUE(has("old"));
+  EXPECT_TRUE(has("of both")) << "of a ref that has its day in the trash";
+  EXPECT_EQ(names_in(store_.data().trash()).size(), 1U);
 }
 
 TEST_F(Sweep, ReleasesWhatAJobThatFailedHadBroughtIn) {
@@ -147,6 +185,8 @@ TEST_F(Sweep, DropsAnUnfinishedGenerationOnceANewerOneIsComplete) {
   store_.put_commit(identity, 8);
   auto const unfinished_too = store_.put_shard(identity, 9, 0, {"d"});
   EXPECT_EQ(sweep().refs_dropped, 1U);
+  EXPECT_TRUE(has("a")) << "its ref lies in the trash";
+  sweep();
   EXPECT_FALSE(store_.refs().find(unfinished.key, unfinished.generation, unfinished.name));
   EXPECT_FALSE(has("a"));
   EXPECT_TRUE(store_.refs().find(newer.key, newer.generation, newer.name));

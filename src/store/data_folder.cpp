@@ -119,10 +119,14 @@ Result<void> sweep_temporary_files(fs::path const& root) {
   return ok();
 }
 
-Result<void> move_away(fs::path const& root, fs::path const& path, fs::path const& into) {
+std::string name_away(fs::path const& root, fs::path const& path) {
   auto name = path.lexically_relative(root).native();
   std::ranges::replace(name, '/', '-');
-  auto const moved = rename_file(path, into / name);
+  return name;
+}
+
+Result<void> move_away(fs::path const& root, fs::path const& path, fs::path const& into) {
+  auto const moved = rename_file(path, into / name_away(root, path));
   if (!moved) {
     if (moved.error().kind == ErrorKind::not_found) return ok();
     return moved;
@@ -205,6 +209,10 @@ Result<void> DataFolder::noted(Result<void> durable) const {
 
 Result<void> DataFolder::move_to_quarantine(fs::path const& path) const {
   return noted(move_away(root_, path, quarantine()));
+}
+
+fs::path DataFolder::trash_path(fs::path const& path) const {
+  return trash() / name_away(root_, path);
 }
 
 Result<void> DataFolder::move_to_trash(fs::path const& path) const {

@@ -77,6 +77,8 @@ class DataFolder {
   // was: its path beneath root() with "-" for "/". Moving what is not there is fine.
   Result<void> move_to_quarantine(std::filesystem::path const& path) const;
   Result<void> move_to_trash(std::filesystem::path const& path) const;
+  // Where that puts it.
+  std::filesystem::path trash_path(std::filesystem::path const& path) const;
 
   // A sync has failed: what this process believes to be on the disk may not be. Only opening the
   // folder again, in a new process, tells.

@@ -1,5 +1,7 @@
 #include "store/leases.h"
 
+#include <utility>
+
 namespace grove {
 
 void Leases::pin(std::string const& job, std::span<Digest const> digests, Clock::time_point now) {
@@ -21,12 +23,19 @@ bool Leases::is_pinned(Digest const& digest, Clock::time_point now) const {
   return false;
 }
 
-std::vector<Digest> Leases::release(std::string const& job) {
+void Leases::note(std::string const& job, Ref const& ref, Clock::time_point now) {
   std::lock_guard const lock(mutex_);
-  auto const ended = leases_.extract(job);
+  auto& lease = leases_[job];
+  lease.refs.push_back(ref);
+  lease.ends = now + period_;
+}
+
+Leases::Released Leases::release(std::string const& job) {
+  std::lock_guard const lock(mutex_);
+  auto ended = leases_.extract(job);
   if (!ended) return {};
   auto const& digests = ended.mapped().digests;
-  return {digests.begin(), digests.end()};
+  return {.digests = {digests.begin(), digests.end()}, .refs = std::move(ended.mapped().refs)};
 }
 
 std::size_t Leases::expire(Clock::time_point now) {

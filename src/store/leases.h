@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "format/ref.h"
 
 namespace grove {
 
@@ -24,15 +25,22 @@ class Leases {
 
   // Pins `digests` for `job` and renews all the job's pins. An empty span only renews.
   void pin(std::string const& job, std::span<Digest const> digests, Clock::time_point now);
+  // Notes a ref that the job itself has put.
+  void note(std::string const& job, Ref const& ref, Clock::time_point now);
   bool is_pinned(Digest const& digest, Clock::time_point now) const;
-  // Ends the job's lease now; returns what it had pinned.
-  std::vector<Digest> release(std::string const& job);
+  // Ends the job's lease now; returns what it had pinned and put.
+  struct Released {
+    std::vector<Digest> digests;
+    std::vector<Ref> refs;
+  };
+  Released release(std::string const& job);
   // Forgets leases that have ended; returns the number of jobs left.
   std::size_t expire(Clock::time_point now);
 
  private:
   struct Lease {
     std::unordered_set<Digest> digests;
+    std::vector<Ref> refs;
     Clock::time_point ends;
   };
   Clock::duration period_;

@@ -44,6 +44,11 @@ Result<Buffer> ObjectStore::read(Digest const& digest) const {
   return bytes;
 }
 
+void ObjectStore::drop_cache(Digest const& digest) const {
+  auto file = File::open_readonly(path_of(digest));
+  if (file) file.value().drop_cache(0, kind_.bytes_max);
+}
+
 Result<Buffer> ObjectStore::get(Digest const& digest) const {
   auto bytes = read(digest);
   if (bytes || bytes.error().kind != ErrorKind::corrupt) return bytes;

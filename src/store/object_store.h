@@ -36,6 +36,8 @@ class ObjectStore {
   Result<void> put(Digest const& digest, std::span<std::byte const> bytes);
   // Fails: not_found; corrupt: it is moved to quarantine/ and counts as absent from then on.
   Result<Buffer> get(Digest const& digest) const;
+  // Lets go of what the page cache has of it, so that the next get() reads the disk.
+  void drop_cache(Digest const& digest) const;
   // Objects that were found damaged since the start.
   std::uint64_t damaged_count() const { return damaged_count_; }
   // Removes one object; returns whether it was here.

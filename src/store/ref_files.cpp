@@ -118,6 +118,19 @@ Result<std::vector<Pin>> load_pins(DataFolder const& folder) {
   return load_marks<Pin>(folder, folder.pins(), parse_pin, pin_path);
 }
 
+Result<Ref> read_trashed_ref(fs::path const& path) {
+  TRY(auto const bytes, read_whole(path, limits::ref_bytes_max));
+  return parse_ref(bytes.span());
+}
+
+Result<void> drop_trashed_ref(DataFolder const& folder, Ref const& ref) {
+  auto const path = folder.trash_path(ref_path(folder, ref.key, ref.generation, ref.name));
+  auto const trashed = read_trashed_ref(path);
+  // Gone, or another one of that name: not ours to drop.
+  if (!trashed || trashed.value() != ref) return ok();
+  return remove_file(path);
+}
+
 Result<bool> reread_ref_file(DataFolder const& folder, Ref const& ref) {
   auto const path = ref_path(folder, ref.key, ref.generation, ref.name);
   {

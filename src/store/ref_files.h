@@ -25,6 +25,11 @@ std::filesystem::path pin_path(DataFolder const& folder, CheckpointKey const& ke
 // Fails: as base/file.h does for what cannot be read though it is not damaged.
 Result<std::vector<Ref>> load_refs(DataFolder const& folder);
 Result<std::vector<Tombstone>> load_tombstones(DataFolder const& folder);
+// What one file in trash/ was, if it was a ref. Fails: invalid, or as base/file.h.
+Result<Ref> read_trashed_ref(std::filesystem::path const& path);
+// Removes the ref from trash/, where it lies there.
+Result<void> drop_trashed_ref(DataFolder const& folder, Ref const& ref);
+
 Result<std::vector<Pin>> load_pins(DataFolder const& folder);
 
 // Reads the file of this ref again, from the disk: whether it still says so. One that is damaged

@@ -34,8 +34,8 @@ struct RefSelection {
 // `count_max`.
 template <typename Mark>
 std::vector<Mark> marks_after(std::map<CheckpointKey, Mark> const& marks,
-                              RefSelection const& wanted,
-                              std::optional<CheckpointKey> const& after, std::size_t count_max) {
+                              RefSelection const& wanted, std::optional<CheckpointKey> const& after,
+                              std::size_t count_max) {
   auto entry = wanted.only ? marks.lower_bound(*wanted.only) : marks.begin();
   if (after) entry = marks.upper_bound(*after);
   std::vector<Mark> page;

@@ -36,6 +36,8 @@ std::string shown(Ref const& ref) {
   return shown(ref.key, ref.generation, ref.name);
 }
 
+enum class ReadFrom { anywhere, disk };
+
 std::vector<Digest> digests_of(std::vector<ChunkRef> const& chunks) {
   std::vector<Digest> digests;
   digests.reserve(chunks.size());
@@ -96,9 +98,10 @@ struct RefStore::State {
     return parse_manifest(bytes.span());
   }
 
-  Result<RefReach> reach(Ref const& ref) const {
+  Result<RefReach> reach(Ref const& ref, ReadFrom from = ReadFrom::anywhere) const {
     RefReach reached{.list = ref.target, .chunks = {}};
     if (!ref.name.shard) {
+      if (from == ReadFrom::disk) manifests.drop_cache(ref.target);
       TRY(auto const content, manifest(ref.target));
       if (content.identity != ref.key.identity() || content.generation != ref.generation) {
         return fail(ErrorKind::invalid,
@@ -108,6 +111,7 @@ struct RefStore::State {
       }
       reached.list = content.header_list;
     }
+    if (from == ReadFrom::disk) lists.drop_cache(reached.list);
     TRY(auto named, list(reached.list));
     reached.chunks = std::move(named.chunks);
     return reached;
@@ -156,10 +160,9 @@ struct RefStore::State {
     std::lock_guard const lock(mutex);
     auto const tombstone = tombstones.find(ref.key);
     if (tombstone != tombstones.end() && tombstone->second.covers(ref.generation)) {
-      return fail(
-          ErrorKind::conflict,
-          "cannot keep {}: it was forgotten on purpose; store it again as a new generation",
-          shown(ref));
+      return fail(ErrorKind::conflict,
+                  "cannot keep {}: it was forgotten on purpose; store it again as a new generation",
+                  shown(ref));
     }
     return ok();
   }
@@ -260,6 +263,10 @@ Result<Manifest> RefStore::manifest(Digest const& digest) const {
 
 Result<RefReach> RefStore::reach(Ref const& ref) const {
   return state_->reach(ref);
+}
+
+Result<RefReach> RefStore::reach_on_disk(Ref const& ref) const {
+  return state_->reach(ref, ReadFrom::disk);
 }
 
 Result<PutRefOutcome> RefStore::put_ref(Ref const& ref) {

@@ -70,6 +70,8 @@ class RefStore {
   // Fails: not_found, corrupt (its list or manifest), invalid (the manifest is of another identity
   // or generation).
   Result<RefReach> reach(Ref const& ref) const;
+  // The same, read from the disk and not from the page cache.
+  Result<RefReach> reach_on_disk(Ref const& ref) const;
 
   // The commit of one copy (or, for the manifest, of a generation). Syncs the chunk store, then
   // checks under the collector's lock that the list (or manifest and header list) and every chunk

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -144,6 +145,79 @@ TEST(Scrub, OfWhatWasNotVerifiedSinceLeavesTheRestAlone) {
   store.open();
   EXPECT_EQ(scrub(store.chunks(), store.refs(), scope, go_on).value().chunks_read, 0U);
   EXPECT_GT(entry_of(store, oldest).verified_ms, 1000);
+}
+
+TEST(Scrub, CallsNothingReReadThatItHasLeftAlone) {
+  TestStore store;
+  auto const half = store.put_shard(identity, 7, 0, {"a", "b"});
+  auto const now_ms = wall_clock_ms();
+  prove_at(store, "a", 500);
+  prove_at(store, "b", now_ms - 5000);
+  ScrubScope const scope{.unverified_since_ms = now_ms - 9000};
+  EXPECT_EQ(scrub(store.chunks(), store.refs(), scope, go_on).value().chunks_read, 1U);
+  EXPECT_EQ(entry_of(store, half).verified_ms, now_ms - 5000);
+  EXPECT_EQ(store.refs().reread_ms(half), std::nullopt);
+  ASSERT_TRUE(reread(store.chunks(), store.refs(), half, go_on).value().value());
+  EXPECT_GE(store.refs().reread_ms(half), now_ms);
+}
+
+TEST(Scrub, CallsAChunkThatWasPutMeanwhileNotReRead) {
+  TestStore store;
+  auto const ref = store.put_shard(identity, 7, 0, {"a", "b"});
+  auto const put_meanwhile = [&](ScrubReport const& so_far) {
+    if (so_far.chunks_read == 1) prove_at(store, "b", wall_clock_ms());
+    return true;
+  };
+  EXPECT_EQ(scrub(store.chunks(), store.refs(), {}, put_meanwhile).value().chunks_read, 2U);
+  prove_at(store, "a", 500);
+  auto const put_at_first = [&](ScrubReport const&) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    prove_at(store, "b", wall_clock_ms());
+    return true;
+  };
+  store.open();
+  EXPECT_EQ(scrub(store.chunks(), store.refs(), {}, put_at_first).value().chunks_read, 1U);
+  EXPECT_EQ(store.refs().reread_ms(ref), std::nullopt);
+}
+
+TEST(Scrub, TellsWhatWasMissingBeforeIt) {
+  TestStore store;
+  store.put_shard(identity, 7, 0, {"a", "b", "c"});
+  store.put_shard(identity, 7, 1, {"d"});
+  ASSERT_TRUE(remove_file(store.chunk_path(sha256("a"))));
+  flip_byte(store.chunk_path(sha256("b")), 32);
+  auto report = scrub(store.chunks(), store.refs(), {}, go_on).value();
+  EXPECT_EQ(report.damaged.size(), 1U);
+  for (int pass = 0; pass < 2; ++pass) {
+    EXPECT_EQ(report.refs_verified, 1U);
+    EXPECT_EQ(report.refs_not_whole, 1U);
+    EXPECT_EQ(report.missing_count, 2U);
+    report = scrub(store.chunks(), store.refs(), {}, go_on).value();
+    EXPECT_TRUE(report.damaged.empty());
+  }
+}
+
+TEST(Scrub, LooksNoFurtherOnceNobodyWantsIt) {
+  TestStore store;
+  store.put_shard(identity, 7, 0, {"a"});
+  int asked = 0;
+  auto const never = [&] { return ++asked > 1; };
+  auto const report = scrub(store.chunks(), store.refs(), {}, go_on, never).value();
+  EXPECT_EQ(asked, 1);
+  EXPECT_FALSE(report.is_whole);
+  EXPECT_EQ(report.chunks_read, 0U);
+}
+
+TEST(Scrub, TellsHowOldTheOldestIsWhenItHasEnded) {
+  TestStore store;
+  store.put_shard(identity, 7, 0, {"a"});
+  store.put_shard(identity, 7, 1, {"b"});
+  prove_at(store, "a", 500);
+  prove_at(store, "b", 2000);
+  ScrubScope const scope{.unverified_since_ms = 1000};
+  auto const report = scrub(store.chunks(), store.refs(), scope, go_on).value();
+  EXPECT_EQ(report.oldest_ms, 500);
+  EXPECT_EQ(report.oldest_left_ms, 2000);
 }
 
 TEST(Scrub, ReadsTheOldestFirst) {

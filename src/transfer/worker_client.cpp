@@ -418,9 +418,9 @@ Awaitable<Result<std::vector<RefReport>>> WorkerClient::witness(CheckpointKey ke
                                                                 Generation generation,
                                                                 std::vector<RefName> names,
                                                                 std::string coordinator) {
-  auto query = fmt::format("&verify=true&identity={}&generation={}&coordinator={}&name=",
-                           percent_encode(key.identity()), generation.value,
-                           percent_encode(coordinator));
+  auto query = fmt::format(
+      "&verify=true&identity={}&generation={}&coordinator={}&name=", percent_encode(key.identity()),
+      generation.value, percent_encode(coordinator));
   for (auto const& name : names) query += name.text() + ',';
   query.pop_back();
   CO_TRY(auto page, co_await all_pages(std::move(query), Paging()));

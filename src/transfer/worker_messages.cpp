@@ -272,6 +272,11 @@ Result<ScrubSummary> parse_scrub(std::string_view json) {
   TRY(summary.chunks_read, fields.count("chunks_read"));
   TRY(summary.bytes_read, fields.count("bytes_read"));
   TRY(summary.refs_verified, fields.count("refs_verified"));
+  // Not told by older workers.
+  if (fields.find("refs_not_whole") != nullptr) {
+    TRY(summary.refs_not_whole, fields.count("refs_not_whole"));
+    TRY(summary.missing_count, fields.count("missing"));
+  }
   TRY(auto const* damaged, fields.array("damaged", SIZE_MAX));
   summary.damaged_count = damaged->size();
   return summary;

@@ -141,6 +141,8 @@ struct ScrubSummary {
   std::uint64_t bytes_read = 0;
   std::uint64_t damaged_count = 0;
   std::uint64_t refs_verified = 0;
+  std::uint64_t refs_not_whole = 0;  // that lack something, damaged now or before
+  std::uint64_t missing_count = 0;   // chunks, lists and manifests that these lack
 };
 Result<ScrubSummary> parse_scrub(std::string_view json);
 

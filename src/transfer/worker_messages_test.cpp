@@ -223,14 +223,14 @@ TEST(WorkerMessages, RefuseGroundsThatAreNone) {
   };
   EXPECT_TRUE(parse_deletion(with(R"(,"holds":["manifest","0"])", R"(,"newer":9)")).has_value());
   EXPECT_TRUE(parse_deletion(with("", "")).has_value());
-  for (auto const& [holds, newer] : std::vector<std::pair<std::string, std::string>>{
-           {"", R"(,"newer":9)"},
-           {R"(,"holds":[])", R"(,"newer":9)"},
-           {R"(,"holds":["0"])", ""},
-           {R"(,"holds":["0","0"])", R"(,"newer":9)"},
-           {R"(,"holds":["shard"])", R"(,"newer":9)"},
-           {R"(,"holds":[0])", R"(,"newer":9)"},
-           {R"(,"holds":["0"])", R"(,"newer":-9)"}}) {
+  for (auto const& [holds, newer] :
+       std::vector<std::pair<std::string, std::string>>{{"", R"(,"newer":9)"},
+                                                        {R"(,"holds":[])", R"(,"newer":9)"},
+                                                        {R"(,"holds":["0"])", ""},
+                                                        {R"(,"holds":["0","0"])", R"(,"newer":9)"},
+                                                        {R"(,"holds":["shard"])", R"(,"newer":9)"},
+                                                        {R"(,"holds":[0])", R"(,"newer":9)"},
+                                                        {R"(,"holds":["0"])", R"(,"newer":-9)"}}) {
     EXPECT_FALSE(parse_deletion(with(holds, newer)).has_value()) << holds << newer;
   }
   EXPECT_FALSE(parse_deletion(R"({"witnesses":[1]})").has_value());
@@ -246,8 +246,8 @@ TEST(WorkerMessages, TombstonesSurviveTheWay) {
   EXPECT_EQ(parse_tombstone_body(some_key(), serialize_tombstone_body(with_singles)).value(),
             with_singles);
   for (auto const* singles : {"1", "[\"5\"]", "[5,4]", "[1]", "[-5]"}) {
-    auto const body = fmt::format(
-        R"({{"up_to":1,"file_bytes":1,"mtime_ns":1,"singles":{}}})", singles);
+    auto const body =
+        fmt::format(R"({{"up_to":1,"file_bytes":1,"mtime_ns":1,"singles":{}}})", singles);
     EXPECT_FALSE(parse_tombstone_body(some_key(), body).has_value()) << singles;
   }
   EXPECT_FALSE(

@@ -101,8 +101,8 @@ Result<void> check_grounds(Ref const& ref, DeletionGrounds const& grounds) {
 // What stood here when the witnesses were asked must still stand so.
 Awaitable<Result<void>> remove(Holdings& holdings, Ref ref, RefRemoval removal,
                                std::string coordinator) {
-  auto removed = co_await holdings.commits.run(
-      [&] { return holdings.refs->remove_ref(ref, removal); });
+  auto removed =
+      co_await holdings.commits.run([&] { return holdings.refs->remove_ref(ref, removal); });
   if (removed.has_error()) {
     holdings.check_store(removed.error());
     co_return removed;

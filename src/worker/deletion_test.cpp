@@ -75,8 +75,7 @@ Awaitable<std::optional<ErrorKind>> try_supersede(TestWorkers& workers, Rank ran
   auto worker = workers.client(rank);
   std::vector<DeletionWitness> witnesses;
   witnesses.push_back({.address = workers.address(by), .holds = std::move(holds)});
-  auto const deleted =
-      co_await worker.delete_ref(ref, "coordinator-1", witnesses, Generation{6});
+  auto const deleted = co_await worker.delete_ref(ref, "coordinator-1", witnesses, Generation{6});
   co_return kind_of(deleted);
 }
 

@@ -18,8 +18,8 @@
 namespace grove {
 
 // How long what was read counts as proven, for each ref from when its first chunk was read. A
-// forgetting asks the same witnesses for each ref that goes: in an hour a slow disk reads 300 GB, so
-// that even a long one reads them once; and disks do not lose what they gave so short a time ago
+// forgetting asks the same witnesses for each ref that goes: in an hour a slow disk reads 300 GB,
+// so that even a long one reads them once; and disks do not lose what they gave so short a time ago
 // more often than they lie.
 inline constexpr std::chrono::milliseconds proof_lasts = std::chrono::hours(1);
 

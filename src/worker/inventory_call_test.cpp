@@ -80,12 +80,14 @@ TEST(WorkerInventory, TellsOfTheManifestsUnderAPrefix) {
       EXPECT_TRUE(put.is_success());
     }
     auto const reply =
-        co_await workers.ask(rank_1, http::verb::get, "/refs?prefix=run%201/");
+        co_await workers.ask(rank_1, http::verb::get, "/refs?prefix=run%201/&name=manifest");
     auto const page = parse_inventory(reply.text()).value();
     EXPECT_EQ(page.refs.size(), 2u);
     EXPECT_EQ(page.refs.at(0).ref, second_manifest);
     EXPECT_EQ(page.refs.at(1).ref, first_manifest);
-    EXPECT_EQ(page.tombstones, std::vector<Tombstone>{forgotten});
+    EXPECT_TRUE(page.tombstones.empty());
+    auto const all = co_await workers.ask(rank_1, http::verb::get, "/refs?prefix=run%201/");
+    EXPECT_EQ(parse_inventory(all.text()).value().tombstones, std::vector<Tombstone>{forgotten});
     auto const page_by_page = co_await worker.manifests_under("run 1/");
     EXPECT_EQ(page_by_page.value().refs.size(), 2u);
     auto const none = co_await worker.manifests_under("run 3/");
@@ -102,6 +104,46 @@ TEST(WorkerInventory, RefusesAVerifyThatIsNeitherTrueNorFalse) {
     EXPECT_EQ(reply.status, 400u);
     reply = co_await workers.ask(rank_1, http::verb::get, "/refs?verify=false");
     EXPECT_EQ(reply.status, 200u);
+  });
+}
+
+TEST(WorkerInventory, PagesTombstonesAndPinsAsItDoesRefs) {
+  TestWorkers workers(1);
+  workers.run([&]() -> Awaitable<void> {
+    auto worker = workers.client(rank_1);
+    for (int i = 0; i < 3; ++i) {
+      auto const key = key_of(fmt::format("run 1/{}.pt", i));
+      co_await put_shard(worker, key.identity(), Generation{2}, texts("a"));
+      Tombstone const forgotten{key, Generation{1}};
+      auto told = co_await worker.put_tombstone(forgotten, "coordinator-1");
+      EXPECT_TRUE(told.has_value());
+      Pin const pin{.key = key, .is_pinned = true, .changed_ms = 1};
+      told = co_await worker.put_pin(pin);
+      EXPECT_TRUE(told.has_value());
+    }
+    for (std::size_t const limit : {1, 2, 3, 4, 9, 10}) {
+      InventoryPage all;
+      std::string after;
+      do {
+        auto const target = fmt::format("/refs?limit={}&after={}", limit, percent_encode(after));
+        auto const reply = co_await workers.ask(rank_1, http::verb::get, target);
+        auto const page = parse_inventory(reply.text()).value();
+        EXPECT_LE(page.refs.size() + page.tombstones.size() + page.pins.size(), limit);
+        all.refs.insert(all.refs.end(), page.refs.begin(), page.refs.end());
+        all.tombstones.insert(all.tombstones.end(), page.tombstones.begin(), page.tombstones.end());
+        all.pins.insert(all.pins.end(), page.pins.begin(), page.pins.end());
+        after = page.next;
+      } while (!after.empty());
+      EXPECT_EQ(all.refs.size(), 3U) << limit;
+      EXPECT_EQ(all.tombstones.size(), 3U) << limit;
+      EXPECT_EQ(all.pins.size(), 3U) << limit;
+    }
+    auto const one = co_await worker.inventory(key_of("run 1/1.pt"));
+    EXPECT_EQ(one.value().refs.size(), 1U);
+    EXPECT_EQ(one.value().tombstones.size(), 1U);
+    EXPECT_EQ(one.value().pins.size(), 1U);
+    auto const refused = co_await workers.ask(rank_1, http::verb::get, "/refs?after=pin/../x");
+    EXPECT_EQ(refused.status, 400U);
   });
 }
 

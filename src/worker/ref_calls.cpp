@@ -59,7 +59,10 @@ Awaitable<Result<void>> put_ref(Holdings& holdings, HttpRequest& request,
     co_return put.error();
   }
   std::span<Digest const> missing = put.value().missing;
-  if (missing.empty()) co_return co_await send_done(responder);
+  if (missing.empty()) {
+    note_own(holdings, request, ref);
+    co_return co_await send_done(responder);
+  }
   auto const error = fail(ErrorKind::conflict, "{} of {}: {} chunks are missing; send them again",
                           ref.name.text(), ref.key.identity(), missing.size());
   missing = missing.first(std::min(missing.size(), limits::digests_per_call_max));

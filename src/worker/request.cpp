@@ -33,6 +33,12 @@ void pin(Holdings& holdings, HttpRequest const& request, std::span<Digest const>
   holdings.leases.pin(*job, digests, std::chrono::steady_clock::now());
 }
 
+void note_own(Holdings& holdings, HttpRequest const& request, Ref const& ref) {
+  auto const job = request.param("job");
+  if (!job || job->empty()) return;
+  holdings.leases.note(*job, ref, std::chrono::steady_clock::now());
+}
+
 Result<std::optional<Digest>> base_param(HttpRequest const& request) {
   auto const text = request.param("base");
   if (!text) return std::optional<Digest>{};

@@ -25,6 +25,9 @@ Result<void> admit(Holdings& holdings, HttpRequest const& request);
 // Pins `digests` under the lease of `job=`; without one nothing is pinned.
 void pin(Holdings& holdings, HttpRequest const& request, std::span<Digest const> digests);
 
+// Notes that the job of `job=` has put this ref: what it puts does not outlast its failure.
+void note_own(Holdings& holdings, HttpRequest const& request, Ref const& ref);
+
 // Fail: invalid, naming what was given.
 // The chunk that `?base=` names; none where the chunk travels whole.
 Result<std::optional<Digest>> base_param(HttpRequest const& request);

@@ -34,13 +34,14 @@ bool ScrubPace::sleep_until(std::chrono::steady_clock::time_point due) const {
   return false;
 }
 
-bool ScrubPace::wait_for_turn(ScrubReport const& so_far) {
+bool ScrubPace::wait_for_turn(ScrubReport const& so_far, Haste haste) {
   auto const bytes = so_far.bytes_read - bytes_before_;
   bytes_before_ = so_far.bytes_read;
   // Time that was lost is not caught up with a burst.
   due_ = std::max(due_, std::chrono::steady_clock::now()) +
          std::chrono::nanoseconds(bytes * 1'000'000'000 / limits::scrub_bytes_per_second);
   if (!sleep_until(due_)) return false;
+  if (haste == Haste::near_deadline) return is_wanted_();
   auto const latest = std::chrono::steady_clock::now() + limits::scrub_busy_pause;
   while (!transfers_.is_quiet() && std::chrono::steady_clock::now() < latest) {
     if (!sleep_until(std::chrono::steady_clock::now() + look_period)) return false;

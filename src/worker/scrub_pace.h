@@ -30,8 +30,10 @@ class ScrubPace {
       : transfers_(transfers), is_wanted_(is_wanted) {}
 
   // Sleeps until the next chunk may be read: at limits::scrub_bytes_per_second on average, and
-  // while there are transfers only every limits::scrub_busy_pause. False once nobody wants it.
-  bool wait_for_turn(ScrubReport const& so_far);
+  // while there are transfers only every limits::scrub_busy_pause; as on an idle worker where the
+  // chunk must not wait. False once nobody wants it.
+  enum class Haste { none, near_deadline };
+  bool wait_for_turn(ScrubReport const& so_far, Haste haste = Haste::none);
 
  private:
   bool sleep_until(std::chrono::steady_clock::time_point due) const;

@@ -37,6 +37,15 @@ TEST(ScrubPace, WaitsWhileChunksMove) {
   EXPECT_LT(Clock::now() - began, limits::scrub_busy_pause);
 }
 
+TEST(ScrubPace, WaitsForNoTransferNearItsDeadline) {
+  TransferActivity transfers;
+  ScrubPace pace(transfers, always);
+  transfers.note();
+  auto const began = Clock::now();
+  EXPECT_TRUE(pace.wait_for_turn({}, ScrubPace::Haste::near_deadline));
+  EXPECT_LT(Clock::now() - began, limits::scrub_quiet);
+}
+
 TEST(ScrubPace, EndsAtOnceWhenNobodyWantsTheScrub) {
   TransferActivity const transfers;
   std::function<bool()> const never = [] { return false; };

@@ -16,6 +16,39 @@ namespace {
 
 using std::chrono::milliseconds;
 
+void show_age(Holdings& holdings, std::optional<std::int64_t> oldest_ms) {
+  if (!oldest_ms) return;
+  holdings.metrics.set(Level::oldest_proof_age,
+                       static_cast<double>(wall_clock_ms() - *oldest_ms) / 1000);
+}
+
+// Paces one pass, and says once where it is late.
+class Pass {
+ public:
+  Pass(Holdings& holdings, milliseconds scrub_every, ScrubWanted const& is_wanted)
+      : holdings_(holdings), scrub_every_(scrub_every), pace_(holdings.transfers, is_wanted) {}
+
+  bool wait_for_turn(ScrubReport const& so_far) {
+    auto const now_ms = wall_clock_ms();
+    bool const is_hasty = is_near_deadline(scrub_every_, so_far.reading_ms, now_ms);
+    if (so_far.reading_ms) show_age(holdings_, so_far.reading_ms);
+    bool const is_late = so_far.reading_ms && now_ms - *so_far.reading_ms > scrub_every_.count();
+    if (is_late && !has_warned_) {
+      spdlog::warn("scrub: late: something here was last proven {} s ago, `scrub_every` is {} s",
+                   (now_ms - *so_far.reading_ms) / 1000, scrub_every_.count() / 1000);
+      has_warned_ = true;
+    }
+    return pace_.wait_for_turn(so_far,
+                               is_hasty ? ScrubPace::Haste::near_deadline : ScrubPace::Haste::none);
+  }
+
+ private:
+  Holdings& holdings_;
+  milliseconds scrub_every_;
+  ScrubPace pace_;
+  bool has_warned_ = false;
+};
+
 void report(Holdings& holdings, Result<ScrubReport> const& scrubbed) {
   if (scrubbed.has_error()) {
     if (scrubbed.error().kind == ErrorKind::cancelled) return;
@@ -23,10 +56,7 @@ void report(Holdings& holdings, Result<ScrubReport> const& scrubbed) {
     return;
   }
   auto const& found = scrubbed.value();
-  if (found.oldest_ms) {
-    holdings.metrics.set(Level::oldest_proof_age,
-                         static_cast<double>(wall_clock_ms() - *found.oldest_ms) / 1000);
-  }
+  show_age(holdings, found.oldest_left_ms);
   if (!found.damaged.empty()) {
     spdlog::error(
         "scrub: {} of {} chunks re-read are damaged and lie in quarantine now; the "
@@ -42,6 +72,11 @@ void report(Holdings& holdings, Result<ScrubReport> const& scrubbed) {
 
 milliseconds due_age(milliseconds scrub_every) {
   return scrub_every / limits::scrub_looks_per_period * (limits::scrub_looks_per_period - 1);
+}
+
+bool is_near_deadline(milliseconds scrub_every, std::optional<std::int64_t> proven_ms,
+                      std::int64_t now_ms) {
+  return proven_ms && milliseconds(now_ms - *proven_ms) > scrub_every / 10 * 9;
 }
 
 milliseconds next_look(milliseconds scrub_every, std::optional<std::int64_t> oldest_ms,
@@ -61,16 +96,16 @@ Awaitable<void> scrub_on_schedule(Holdings& holdings) {
     bool const rested = co_await sleep_for(pause);
     if (!rested) co_return;
     config = co_await holdings.current_config();
-    std::function<bool()> const is_wanted = [&holdings] { return !holdings.is_stopping; };
-    ScrubPace pace(holdings.transfers, is_wanted);
+    ScrubWanted const is_wanted = [&holdings] { return !holdings.is_stopping; };
+    Pass pass(holdings, config.scrub_every, is_wanted);
     ScrubScope const scope{.unverified_since_ms =
                                wall_clock_ms() - due_age(config.scrub_every).count()};
-    ScrubGate const gate = [&pace](ScrubReport const& so_far) {
-      return pace.wait_for_turn(so_far);
+    ScrubGate const gate = [&pass](ScrubReport const& so_far) {
+      return pass.wait_for_turn(so_far);
     };
-    auto const scrubbed = co_await scrub_once(holdings, scope, gate);
+    auto const scrubbed = co_await scrub_once(holdings, scope, gate, is_wanted);
     report(holdings, scrubbed);
-    if (scrubbed.has_value()) oldest_ms = scrubbed.value().oldest_ms;
+    if (scrubbed.has_value()) oldest_ms = scrubbed.value().oldest_left_ms;
   }
 }
 

@@ -31,6 +31,13 @@ TEST(ScrubSchedule, LooksSoonWhereSomethingIsDueOrNothingIsKnown) {
   EXPECT_EQ(next_look(week, std::nullopt, now_ms), 60s);
 }
 
+TEST(ScrubSchedule, HurriesInTheLastTenthOfThePeriod) {
+  EXPECT_FALSE(is_near_deadline(week, std::nullopt, now_ms));
+  EXPECT_FALSE(is_near_deadline(week, ago(week / 10 * 9), now_ms));
+  EXPECT_TRUE(is_near_deadline(week, ago(week / 10 * 9 + 1ms), now_ms));
+  EXPECT_TRUE(is_near_deadline(week, ago(2 * week), now_ms));
+}
+
 TEST(ScrubSchedule, LooksMoreOftenWhereThePeriodIsShort) {
   EXPECT_EQ(next_look(4s, std::nullopt, now_ms), 1s);
   EXPECT_EQ(next_look(4s, ago(1h), now_ms), 1s);

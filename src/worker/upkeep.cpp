@@ -57,15 +57,16 @@ Awaitable<Result<SweepReport>> release_once(Holdings& holdings, std::string job)
 }
 
 Awaitable<Result<ScrubReport>> scrub_once(Holdings& holdings, ScrubScope scope,
-                                          ScrubGate keep_going) {
+                                          ScrubGate keep_going, ScrubWanted is_wanted) {
   auto& permits = scope.unverified_since_ms ? holdings.paced_scrubs : holdings.scrubs;
   CO_TRY(auto const permit, co_await permits.acquire(1));
   ScrubCounter counter(holdings.metrics);
   auto report = co_await holdings.background.run([&] {
-    return scrub(holdings.chunks, *holdings.refs, scope, [&](ScrubReport const& so_far) {
+    ScrubGate const counting = [&](ScrubReport const& so_far) {
       counter.count(so_far);
       return keep_going(so_far);
-    });
+    };
+    return scrub(holdings.chunks, *holdings.refs, scope, counting, is_wanted);
   });
   if (report.has_value()) {
     counter.count(report.value());

@@ -14,9 +14,9 @@ namespace grove {
 Awaitable<Result<SweepReport>> sweep_once(Holdings& holdings);
 // What a job that failed for good had brought in, at once. Fails: as Collector::release.
 Awaitable<Result<SweepReport>> release_once(Holdings& holdings, std::string job);
-// `keep_going` is asked on a pool thread, and may wait there.
+// `keep_going` and `is_wanted` are asked on a pool thread; the first may wait there.
 Awaitable<Result<ScrubReport>> scrub_once(Holdings& holdings, ScrubScope scope,
-                                          ScrubGate keep_going);
+                                          ScrubGate keep_going, ScrubWanted is_wanted);
 
 // Tasks that run until they are cancelled.
 Awaitable<void> collect_periodically(Holdings& holdings);

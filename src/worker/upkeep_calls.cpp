@@ -21,10 +21,10 @@ namespace {
 std::string serialize(ScrubReport const& report) {
   nlohmann::json damaged = nlohmann::json::array();
   for (Digest const& digest : report.damaged) damaged.push_back(digest.hex());
-  nlohmann::json const json = {{"chunks_read", report.chunks_read},
-                               {"bytes_read", report.bytes_read},
-                               {"damaged", std::move(damaged)},
-                               {"refs_verified", report.refs_verified}};
+  nlohmann::json const json = {
+      {"chunks_read", report.chunks_read},       {"bytes_read", report.bytes_read},
+      {"damaged", std::move(damaged)},           {"refs_verified", report.refs_verified},
+      {"refs_not_whole", report.refs_not_whole}, {"missing", report.missing_count}};
   return json.dump();
 }
 
@@ -107,7 +107,7 @@ Awaitable<Result<void>> post_scrub(Holdings& holdings, HttpRequest& request,
     ScrubGate const gate = [&](ScrubReport const& so_far) {
       return is_paced ? pace.wait_for_turn(so_far) : is_wanted();
     };
-    CO_TRY(auto const report, co_await scrub_once(holdings, scope, gate));
+    CO_TRY(auto const report, co_await scrub_once(holdings, scope, gate, is_wanted));
     co_return serialize(report);
   };
   co_return co_await answer_long_call(responder, json_document, std::move(work));

@@ -146,3 +146,20 @@ def test_verify_prints_the_proof_of_every_copy(make_cluster) -> None:
     cluster.workers[4].kill()
     away = cluster.run("verify", "--ckpt-path", str(path))
     assert away.returncode == 1 and "  ✗ rank 4 (pi-4) was not asked: " in away.stdout
+
+
+def test_verify_of_everything_fails_while_anything_is_missing(make_cluster) -> None:
+    cluster = make_cluster(repairs=False)
+    stored(cluster)
+    assert cluster.run("verify").returncode == 0
+    # As after fsck: the file is gone, and nothing has met the damage.
+    next(iter(cluster.chunk_files(3).values())).unlink()
+    for _ in range(2):
+        missing = cluster.run("verify")
+        assert missing.returncode == 1, missing.stdout
+        assert re.search(r"^  ✗ rank 3 \(pi-3\): .*, [12] copies not whole \([12] chunks missing\)$",
+                         missing.stdout, re.MULTILINE), missing.stdout
+        assert re.search(r"^ERROR: 0 damaged chunks, [12] copies not whole; grove repair makes",
+                         missing.stdout, re.MULTILINE), missing.stdout
+    assert cluster.run("repair").returncode == 0
+    assert cluster.run("verify").returncode == 0
