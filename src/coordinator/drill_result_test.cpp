@@ -37,7 +37,7 @@ TEST(DrillResult, OfNoneIsNull) {
 TEST(DrillResult, OfADamagedFileIsNotTaken) {
   TestFolder const folder;
   auto const whole = serialize(a_result());
-  for (std::string const text :
+  for (auto const& text :
        {std::string(), whole.substr(0, whole.size() / 2), std::string("[]"), std::string("{}"),
         std::string(R"({"drill":7})"), std::string(R"({"drill":{"ok":true}})")}) {
     folder.write("drill.json", text);
