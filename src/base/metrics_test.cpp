@@ -24,6 +24,9 @@ TEST(Metrics, ShowTheZerosOfWhatTheyWillCount) {
   EXPECT_TRUE(has_line(metrics, R"(smoltorrent_store_operations_total{result="failed"} 0)"));
   EXPECT_TRUE(has_line(metrics, R"(smoltorrent_gather_operations_total{result="cancelled"} 0)"));
   EXPECT_TRUE(has_line(metrics, "smoltorrent_bytes_sent_total 0"));
+  EXPECT_TRUE(has_line(metrics, "smoltorrent_repair_copies_made_total 0"));
+  EXPECT_TRUE(has_line(Metrics({Role::watcher}),
+                       R"(smoltorrent_watcher_skipped_total{reason="written_by_grove"} 0)"));
   EXPECT_TRUE(has_line(metrics, "smoltorrent_store_wall_seconds_count 0"));
   EXPECT_TRUE(has_line(metrics, "# TYPE smoltorrent_store_wall_seconds histogram"));
 }
