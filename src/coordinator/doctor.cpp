@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/wall_clock.h"
 #include "coordinator/members.h"
+#include "coordinator/overview.h"
 #include "net/api_reply.h"
 #include "net/host_label.h"
 #include "net/parallel.h"
@@ -44,7 +45,8 @@ struct Asking {
                  .neighbours = neighbours,
                  .presences = presences,
                  .metrics = metrics,
-                 .coordinator_id = {}} {}
+                 .coordinator_id = {},
+                 .repairs_by_itself = true} {}
 
   HttpClient http;
   Offload offload;
@@ -165,6 +167,34 @@ Awaitable<void> look_for_masters(NetworkFacts& facts) {
   if (masters.has_value()) facts.masters = std::move(masters).value();
 }
 
+CheckpointFacts count_verdicts(std::vector<CheckpointReport> const& reports) {
+  CheckpointFacts facts;
+  auto worst = Verdict::safe;
+  for (auto const& checkpoint : reports) {
+    auto const newest =
+        std::ranges::find_if(checkpoint.generations, &GenerationReport::has_manifest);
+    if (newest == checkpoint.generations.end()) continue;
+    ++facts.count;
+    bool const is_lost = newest->verdict == Verdict::lost;
+    bool const is_endangered =
+        newest->verdict == Verdict::at_risk || newest->verdict == Verdict::out_of_reach;
+    facts.lost_count += is_lost;
+    facts.endangered_count += is_endangered;
+    if ((is_lost && worst != Verdict::lost) || (is_endangered && worst == Verdict::safe)) {
+      worst = newest->verdict;
+      facts.worst = printable(checkpoint.key.identity()) + " is " + newest->detail;
+    }
+  }
+  return facts;
+}
+
+Awaitable<void> judge_checkpoints(Asking& asking, Config const& config, CheckpointFacts& facts) {
+  auto view = co_await survey(asking.services, config, std::nullopt);
+  Overview overview(asking.services);
+  auto const reports = co_await overview.reports(config, view);
+  facts = count_verdicts(reports);
+}
+
 }  // namespace
 
 Awaitable<DoctorFacts> look_at_cluster(Config config, Endpoint api) {
@@ -181,6 +211,7 @@ Awaitable<DoctorFacts> look_at_cluster(Config config, Endpoint api) {
   }
   questions.push_back(look_for_workers(asking, config, facts.network));
   questions.push_back(look_for_masters(facts.network));
+  questions.push_back(judge_checkpoints(asking, config, facts.checkpoints));
   co_await run_all(std::move(questions));
   co_await asking.neighbours.stop();
   asking.http.close_idle();

@@ -378,6 +378,23 @@ void check_draining(DoctorFacts const& facts, Findings& findings) {
   check.fine_otherwise("no worker is being emptied");
 }
 
+void check_checkpoints(DoctorFacts const& facts, Findings& findings) {
+  Check check(findings, "checkpoints");
+  auto const& found = facts.checkpoints;
+  if (found.lost_count > 0) {
+    check.wrong(fmt::format("{} of {} lost: {}", found.lost_count, found.count, found.worst),
+                "store it again where the file is still there, or bring the lost disks back; grove "
+                "status lists all");
+  } else if (found.endangered_count > 0) {
+    check.wrong(fmt::format("{} of {} at risk or out of reach: {}", found.endangered_count,
+                            found.count, found.worst),
+                "bring the workers back that do not answer, or make room on others; grove status "
+                "lists all");
+  }
+  check.fine_otherwise(found.count == 0 ? "none is stored"
+                                        : fmt::format("{} stored, none at risk", found.count));
+}
+
 }  // namespace
 
 std::string_view to_string(FindingKind kind) {
@@ -397,7 +414,7 @@ std::vector<Finding> findings_of(DoctorFacts const& facts) {
   std::vector<Finding> findings;
   for (auto const check : {check_config, check_root, check_api, check_coordinators, check_workers,
                            check_ids, check_versions, check_clocks, check_space, check_file_systems,
-                           check_machines, check_mdns, check_draining}) {
+                           check_machines, check_mdns, check_draining, check_checkpoints}) {
     check(facts, findings);
   }
   return findings;

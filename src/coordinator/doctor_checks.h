@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,6 +45,15 @@ struct NetworkFacts {
   std::vector<WaitingMaster> masters;  // grove start -n
 };
 
+// The newest generation of each checkpoint, by its verdict.
+struct CheckpointFacts {
+  std::size_t count = 0;
+  std::size_t lost_count = 0;
+  std::size_t endangered_count = 0;  // at risk, or out of reach
+  // One of the worst, in words: "run1/step_1/model.safetensors is lost: …". Empty: there is none.
+  std::string worst{};
+};
+
 struct DoctorFacts {
   Config config;
   std::string version;                      // of this program
@@ -51,6 +61,7 @@ struct DoctorFacts {
   ApiFacts api;
   std::vector<WorkerFacts> workers;  // one for each of the config, in its order
   NetworkFacts network;
+  CheckpointFacts checkpoints;
 };
 
 enum class FindingKind { fine, note, wrong };

@@ -80,7 +80,7 @@ void go_away(DoctorFacts& facts, std::size_t index, ErrorKind kind = ErrorKind::
 
 TEST(Doctor, FindsNothingWrongWithAHealthyCluster) {
   auto const findings = findings_of(healthy());
-  EXPECT_EQ(findings.size(), 13u);
+  EXPECT_EQ(findings.size(), 14u);
   for (auto const& finding : findings) {
     EXPECT_EQ(finding.kind, FindingKind::fine) << finding.check << ": " << finding.text;
     EXPECT_FALSE(finding.text.empty()) << finding.check;
@@ -93,6 +93,23 @@ TEST(Doctor, SaysThatCkptRootCannotBeRead) {
   EXPECT_EQ(only_wrong(facts),
             "ckpt_root: /ckpt is not there; make that folder, or correct ckpt_root in "
             "/etc/config.yaml");
+}
+
+TEST(Doctor, TellsOfTheWorstCheckpoint) {
+  auto facts = healthy();
+  facts.checkpoints = {.count = 9,
+                       .lost_count = 0,
+                       .endangered_count = 2,
+                       .worst = "a.bin is at risk: 1 of 2 copies"};
+  EXPECT_EQ(only_wrong(facts),
+            "checkpoints: 2 of 9 at risk or out of reach: a.bin is at risk: 1 of 2 copies; bring "
+            "the workers back that do not answer, or make room on others; grove status lists all");
+  facts.checkpoints.lost_count = 1;
+  facts.checkpoints.worst = "b.bin is lost: shard 1 has no sound copy on any worker";
+  EXPECT_EQ(only_wrong(facts),
+            "checkpoints: 1 of 9 lost: b.bin is lost: shard 1 has no sound copy on any worker; "
+            "store it again where the file is still there, or bring the lost disks back; grove "
+            "status lists all");
 }
 
 TEST(Doctor, PassesOnTheConfigsNotices) {

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from harness.binary import GROVE
+from harness.checkpoints import model, write
 from harness.cluster import Cluster
 from harness.fake_worker import FakeWorker
+from harness.lines import is_done
 from harness.process import Process
 from harness.waiting import wait_until
 
 CHECKS = ["config", "ckpt_root", "API", "coordinators", "workers", "identities", "versions", "clocks", "disk space",
-          "file systems", "machines", "mDNS", "draining"]
+          "file systems", "machines", "mDNS", "draining", "checkpoints"]
 
 
 def troubled_here(folder: Path) -> set[str]:
@@ -86,6 +88,23 @@ def test_a_worker_that_is_down(make_cluster) -> None:
     result = cluster.run("doctor")
     assert result.returncode == 1 and f"  ✗ workers: {text}; {remedy}" in result.stdout.splitlines()
     assert result.stdout.splitlines()[-1].startswith("ERROR: ")
+
+
+def test_checkpoints_at_risk_and_lost(make_cluster) -> None:
+    cluster = make_cluster(workers=2)
+    path = write(cluster.ckpt_root / "run1/step_1/model.safetensors", model(1))
+    assert is_done(cluster.store(path))
+    done = cluster.run("doctor").stdout.splitlines()
+    assert "  ✓ checkpoints: 1 stored, none at risk" in done, done
+    cluster.workers[2].kill()
+    texts = {check: text for check, text, _ in wrong(cluster)}
+    assert texts["checkpoints"].startswith(
+        "1 of 1 at risk or out of reach: run1/step_1/model.safetensors is at risk: 1 of 2 copies; pi-2 does not answer")
+    cluster.lose_disk(2)
+    cluster.start_worker(2)
+    cluster.lose_disk(1)
+    cluster.start_worker(1)
+    assert not wrong(cluster)  # nobody knows of it any more
 
 
 def test_two_workers_whose_addresses_are_swapped(make_cluster) -> None:
