@@ -167,8 +167,9 @@ class Forget {
   }
 
   Awaitable<Result<std::string>> forget_one(Generation generation) {
-    CO_TRY(auto const told,
-           co_await tell_enough({.key = request_.key, .up_to = {}, .singles = {generation}}));
+    Tombstone tombstone{.key = request_.key, .up_to = {}};
+    tombstone.singles.push_back(generation);
+    CO_TRY(auto const told, co_await tell_enough(std::move(tombstone)));
     co_return fmt::format("generation {} of {} is forgotten{}", generation.value,
                           request_.key.identity(), told.later(config_));
   }
