@@ -12,6 +12,7 @@
 #include "store/object_store.h"
 #include "store/ref_files.h"
 #include "store/ref_index.h"
+#include "store/tombstone_index.h"
 
 namespace grove {
 
@@ -37,13 +38,6 @@ std::string shown(Ref const& ref) {
 }
 
 enum class ReadFrom { anywhere, disk };
-
-std::vector<Digest> digests_of(std::vector<ChunkRef> const& chunks) {
-  std::vector<Digest> digests;
-  digests.reserve(chunks.size());
-  for (auto const& chunk : chunks) digests.push_back(chunk.digest);
-  return digests;
-}
 
 std::set<Digest> digests_without_repeats(std::vector<ChunkRef> const& chunks) {
   std::set<Digest> digests;
@@ -157,9 +151,8 @@ struct RefStore::State {
                   "cannot keep {}: it is {} already, not {}; store it again as a new generation",
                   shown(ref), standing->target.short_hex(), ref.target.short_hex());
     }
-    std::lock_guard const lock(mutex);
     auto const tombstone = tombstones.find(ref.key);
-    if (tombstone != tombstones.end() && tombstone->second.covers(ref.generation)) {
+    if (tombstone && tombstone->covers(ref.generation)) {
       return fail(ErrorKind::conflict,
                   "cannot keep {}: it was forgotten on purpose; store it again as a new generation",
                   shown(ref));
@@ -189,33 +182,16 @@ struct RefStore::State {
     return count;
   }
 
-  std::optional<Tombstone> tombstone_of(CheckpointKey const& key) const {
-    std::lock_guard const lock(mutex);
-    auto const standing = tombstones.find(key);
-    if (standing == tombstones.end()) return std::nullopt;
-    return standing->second;
-  }
-
-  // Under the mutex.
-  void note(Tombstone const& tombstone) {
-    auto const standing = tombstones.find(tombstone.key);
-    if (standing != tombstones.end())
-      toggle(tombstones_digest, sha256(serialize(standing->second)));
-    toggle(tombstones_digest, sha256(serialize(tombstone)));
-    tombstones.insert_or_assign(tombstone.key, tombstone);
-  }
-
   DataFolder const& folder;
   ChunkStore& chunks;
   ObjectStore lists;
   ObjectStore manifests;
   RefIndex index;
+  TombstoneIndex tombstones;
   // Taken before every other lock of the store.
   std::mutex collector_mutex;
 
   mutable std::mutex mutex;
-  std::map<CheckpointKey, Tombstone> tombstones;
-  Digest tombstones_digest{};                   // of each one's own, all combined by exclusive or
   std::unordered_map<Digest, Counted> counted;  // by a ref's target
 };
 
@@ -229,7 +205,7 @@ Result<std::unique_ptr<RefStore>> RefStore::open(DataFolder const& folder, Chunk
   for (auto const& ref : refs) state->index.insert(ref);
   TRY(auto const tombstones, load_tombstones(folder));
   for (auto const& tombstone : tombstones) {
-    state->note(tombstone);
+    state->tombstones.insert(tombstone);
     TRY(state->forget_covered(tombstone));
   }
   return std::unique_ptr<RefStore>(new RefStore(std::move(state)));
@@ -275,7 +251,8 @@ Result<PutRefOutcome> RefStore::put_ref(Ref const& ref) {
   std::lock_guard const lock(state_->collector_mutex);
   TRY(state_->check_conflicts(ref));
   TRY(auto const reached, reach(ref));
-  auto const needed = digests_of(reached.chunks);
+  std::vector<Digest> needed;
+  for (auto const& chunk : reached.chunks) needed.push_back(chunk.digest);
   if (auto missing = state_->chunks.missing(needed); !missing.empty()) {
     return PutRefOutcome{std::move(missing)};
   }
@@ -336,8 +313,7 @@ Digest RefStore::inventory_digest() const {
   auto const damaged_count = state_->chunks.damaged_count() + state_->lists.damaged_count() +
                              state_->manifests.damaged_count();
   if (damaged_count > 0) toggle(digest, sha256(fmt::format("{} damaged", damaged_count)));
-  std::lock_guard const lock(state_->mutex);
-  toggle(digest, state_->tombstones_digest);
+  toggle(digest, state_->tombstones.digest());
   return digest;
 }
 
@@ -428,31 +404,26 @@ Result<bool> RefStore::remove_list(Digest const& digest) {
 Result<std::uint64_t> RefStore::put_tombstone(Tombstone const& tombstone) {
   // Under the collector's lock, so that no put_ref passes its check meanwhile.
   std::lock_guard const collector_lock(state_->collector_mutex);
-  auto const standing = state_->tombstone_of(tombstone.key);
+  auto const standing = state_->tombstones.find(tombstone.key);
   auto const both = standing ? merged(*standing, tombstone) : tombstone;
   TRY(check_tombstone(both));
   if (both != standing) {
     auto const text = serialize(both);
     TRY(state_->folder.write(tombstone_path(state_->folder, both.key),
                              std::as_bytes(std::span(text))));
-    std::lock_guard const lock(state_->mutex);
-    state_->note(both);
+    state_->tombstones.insert(both);
   }
   return state_->forget_covered(both);
 }
 
 std::vector<Tombstone> RefStore::tombstones() const {
-  std::lock_guard const lock(state_->mutex);
-  std::vector<Tombstone> all;
-  for (auto const& [key, tombstone] : state_->tombstones) all.push_back(tombstone);
-  return all;
+  return state_->tombstones.all();
 }
 
 std::vector<Tombstone> RefStore::tombstones(RefSelection const& wanted,
                                             std::optional<CheckpointKey> const& after,
                                             std::size_t count_max) const {
-  std::lock_guard const lock(state_->mutex);
-  return marks_after(state_->tombstones, wanted, after, count_max);
+  return state_->tombstones.page(wanted, after, count_max);
 }
 
 Result<void> RefStore::put_expected(std::span<std::byte const> json) {

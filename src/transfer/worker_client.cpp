@@ -6,14 +6,13 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "transfer/outcome_lines.h"
 
 namespace grove {
 namespace {
 
 constexpr std::string_view json_type = "application/json";
 constexpr std::string_view bytes_type = "application/octet-stream";
-// An outcome is two digests' worth of text and a sentence; a line beyond this is not one.
-constexpr std::size_t outcome_line_bytes_max = 64 * limits::kib;
 // Identities may be 4000 bytes long and tombstones come all at once.
 constexpr std::uint64_t inventory_page_bytes_max = 32 * limits::mib;
 
@@ -78,46 +77,6 @@ HttpCall bytes_call(std::string target, std::span<std::byte const> body) {
   call.body = body;
   return call;
 }
-
-// The outcomes of one pull as they come in, line by line.
-class OutcomeLines {
- public:
-  Result<void> take(std::span<std::byte const> bytes) {
-    line_.append(reinterpret_cast<char const*>(bytes.data()), bytes.size());
-    std::size_t begin = 0;
-    for (std::size_t end = line_.find('\n'); end != std::string::npos;
-         end = line_.find('\n', begin)) {
-      TRY(take_line(std::string_view(line_).substr(begin, end - begin)));
-      begin = end + 1;
-    }
-    line_.erase(0, begin);
-    if (line_.size() > outcome_line_bytes_max) {
-      return fail(ErrorKind::internal, "pull: a line longer than {} bytes", outcome_line_bytes_max);
-    }
-    return ok();
-  }
-  // Those asked for, in order; what has no outcome gets `error`.
-  std::vector<PullOutcome> outcomes(std::span<WantedChunk const> wanted, Error const& error) const {
-    std::vector<PullOutcome> outcomes;
-    outcomes.reserve(wanted.size());
-    for (auto const& [digest, base] : wanted) {
-      auto const known = known_.find(digest);
-      outcomes.push_back({.chunk = digest, .error = known == known_.end() ? error : known->second});
-    }
-    return outcomes;
-  }
-
- private:
-  Result<void> take_line(std::string_view line) {
-    if (line.find_first_not_of(" \r") == std::string_view::npos) return ok();  // a heartbeat
-    TRY(auto outcome, parse_outcome(line));
-    known_.insert_or_assign(outcome.chunk, std::move(outcome.error));
-    return ok();
-  }
-
-  std::string line_;
-  std::unordered_map<Digest, std::optional<Error>> known_;
-};
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "format/text.h"
 #include "transfer/json_fields.h"
+#include "transfer/mark_fields.h"
 
 namespace grove {
 namespace {
@@ -149,64 +150,6 @@ Json report_object(RefReport const& report) {
                  {"verified_ms", nullptr}};
   if (report.verified_ms) object["verified_ms"] = *report.verified_ms;
   return object;
-}
-
-Json tombstone_object(Tombstone const& tombstone) {
-  Json object = {{"up_to", tombstone.up_to.value},
-                 {"file_bytes", tombstone.file_bytes},
-                 {"mtime_ns", tombstone.mtime_ns}};
-  if (tombstone.singles.empty()) return object;
-  Json singles = Json::array();
-  for (auto const single : tombstone.singles) singles.push_back(single.value);
-  object["singles"] = std::move(singles);
-  return object;
-}
-
-Result<Tombstone> tombstone_of(CheckpointKey key, Json const& object) {
-  Fields const fields(object);
-  TRY(auto const up_to, fields.count("up_to"));
-  TRY(auto const file_bytes, fields.count("file_bytes"));
-  TRY(auto const mtime_ns, fields.integer("mtime_ns"));
-  Tombstone tombstone{.key = std::move(key),
-                      .up_to = Generation{up_to},
-                      .file_bytes = file_bytes,
-                      .mtime_ns = mtime_ns};
-  if (fields.find("singles") != nullptr) {
-    TRY(auto const* singles, fields.array("singles", limits::tombstone_singles_max));
-    for (Json const& item : *singles) {
-      if (!item.is_number_unsigned()) return wrong_field("singles", "a list of generations");
-      tombstone.singles.push_back(Generation{item.get<std::uint64_t>()});
-    }
-  }
-  TRY(check_tombstone(tombstone));
-  return tombstone;
-}
-
-Json pin_object(Pin const& pin) {
-  return {{"pinned", pin.is_pinned}, {"changed_ms", pin.changed_ms}};
-}
-
-Result<Pin> pin_of(CheckpointKey key, Json const& object) {
-  Fields const fields(object);
-  TRY(auto const is_pinned, fields.boolean("pinned"));
-  TRY(auto const changed_ms, fields.integer("changed_ms"));
-  return Pin{.key = std::move(key), .is_pinned = is_pinned, .changed_ms = changed_ms};
-}
-
-// Tombstones or pins: objects with an identity.
-template <typename Mark>
-Result<std::vector<Mark>> marks_of(Json const& object, std::string_view field,
-                                   Result<Mark> (*mark_of)(CheckpointKey, Json const&)) {
-  TRY(auto const* array, Fields(object).array(field, SIZE_MAX));
-  std::vector<Mark> marks;
-  for (Json const& item : *array) {
-    if (!item.is_object()) return wrong_field(field, "a list of objects");
-    TRY(auto const identity, Fields(item).text("identity"));
-    TRY(auto key, CheckpointKey::parse(identity));
-    TRY(auto mark, mark_of(std::move(key), item));
-    marks.push_back(std::move(mark));
-  }
-  return marks;
 }
 
 }  // namespace
