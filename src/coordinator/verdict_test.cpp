@@ -158,16 +158,16 @@ TEST(Verdict, CountsTheHeaderAsItCountsAShard) {
   damaged.is_sound = false;
   std::vector<WorkerInventory> inventories{{0, {copy_of(0), copy_of(1), header()}},
                                            {1, {copy_of(0), copy_of(1), damaged}}};
-  auto found = judged_as_it_is(inventories, circumstances());
+  auto found = judged_as_it_is(inventories, circumstances(2));
   EXPECT_EQ(found.verdict, Verdict::healing);
   EXPECT_EQ(found.words, "healing: 1 of 2 copies; damaged on pi-2; being made again on pi-2");
   inventories[0].refs.back().is_sound = false;
-  EXPECT_EQ(judged_as_it_is(inventories, circumstances()).words,
+  EXPECT_EQ(judged_as_it_is(inventories, circumstances(2)).words,
             "lost: the header has no sound copy on any worker; damaged on pi-1, pi-2");
   auto another = header();
   another.ref.generation = Generation{6};
   inventories[0].refs.back() = another;
-  EXPECT_EQ(judged_as_it_is(inventories, circumstances()).verdict, Verdict::lost);
+  EXPECT_EQ(judged_as_it_is(inventories, circumstances(2)).verdict, Verdict::lost);
 }
 
 TEST(Verdict, WantsAsManyCopiesAsTheConfigWhereThatIsMore) {
