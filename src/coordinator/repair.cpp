@@ -85,6 +85,7 @@ Awaitable<Result<std::unique_ptr<Repair::Round>>> Repair::make_round(Config conf
   });
   auto workers = repair_workers(services_, round->config, round->view.members);
   auto const storing = jobs_.storing();
+  auto const in_vain = joined_in_vain_;
   round->copies = std::make_unique<RepairRound>(services_, jobs_, round->config, round->view);
   // Thousands of checkpoints are a second's work.
   co_await services_.offload.run([&] {
@@ -93,7 +94,7 @@ Awaitable<Result<std::unique_ptr<Repair::Round>>> Repair::make_round(Config conf
     for (auto& what : complete) {
       // What goes anyway needs no more copies.
       if (!round->keeping->forgets(what.key, what.manifest->generation)) {
-        round->copies->add_plan(std::move(what), workers);
+        round->copies->add_plan(std::move(what), workers, in_vain);
       }
     }
   });
@@ -151,6 +152,7 @@ Awaitable<std::unique_ptr<Repair::Round>> Repair::heal(std::unique_ptr<Round> ro
   std::size_t dropped_count = 0;
   for (;;) {
     co_await carry_out(*round, job);
+    joined_in_vain_.merge(std::set(round->copies->joined_in_vain()));
     made_count += round->copies->made_count();
     dropped_count += round->copies->dropped_count();
     bool const stopped = co_await is_cancelled();
@@ -278,6 +280,8 @@ Awaitable<void> Repair::repair_by_itself() {
     auto config = co_await services_.offload.run([&] { return load_config(config_path_); });
     if (config.has_error()) continue;  // every request is told what is wrong with it
     auto view = co_await look(config.value());
+    if (view != joins_view_) joined_in_vain_.clear();
+    joins_view_ = view;
     if (view == settled_view_ && Presences::Clock::now() < settled_until_) continue;
     auto round = co_await make_round(std::move(config).value());
     if (round.has_error() || (job_ && !job_->is_finished())) continue;

@@ -85,6 +85,9 @@ class Repair {
   std::string settled_view_;
   Presences::Clock::time_point settled_until_;
   std::chrono::milliseconds again_after_ = limits::repair_period;  // longer with each that failed
+  // Copies that could not be joined, and of which view of the cluster that is true.
+  std::set<std::string> joined_in_vain_;
+  std::string joins_view_;
   std::set<std::string> told_short_;  // checkpoints that are known to be short of copies
   TaskGroup tasks_;
 };

@@ -24,8 +24,15 @@ std::string_view why(RepairReason reason) {
       return "belongs there";
     case RepairReason::leaving:
       return "leaves a worker that is to be emptied";
+    case RepairReason::joined:
+      return "was damaged everywhere";
   }
   return "was lost";
+}
+
+std::string join_name(Manifest const& manifest, CopyToMake const& copy) {
+  return fmt::format("{} {} {} {}", manifest.identity, manifest.generation.value, copy.shard.value,
+                     copy.to);
 }
 
 }  // namespace
@@ -50,9 +57,14 @@ Awaitable<void> RepairRound::carry_out(std::shared_ptr<Job> job) {
     if (stopped || is_time_over()) break;
     if (planned->plan.copies.empty()) co_await finish(*planned);
   }
+  // Best effort: leases end by themselves, too. What failed otherwise will be tried again.
   for (auto const worker : full_) {
     auto at_worker = client(worker);
-    std::ignore = co_await at_worker.release();  // best effort: its lease ends by itself, too
+    std::ignore = co_await at_worker.release();
+  }
+  for (auto const worker : filled_) {
+    auto at_worker = client(worker);
+    std::ignore = co_await at_worker.end_lease();
   }
 }
 
@@ -127,8 +139,12 @@ std::string RepairRound::drop_line(Ref const& ref, std::size_t from,
                      names(witnesses));
 }
 
-void RepairRound::add_plan(CompleteGeneration what, std::span<RepairWorker> workers) {
+void RepairRound::add_plan(CompleteGeneration what, std::span<RepairWorker> workers,
+                           std::set<std::string> const& in_vain) {
   auto plan = plan_repair(*what.manifest, *what.inventories, workers, config_.redundancy);
+  std::erase_if(plan.copies, [&](CopyToMake const& copy) {
+    return copy.reason == RepairReason::joined && in_vain.contains(join_name(*what.manifest, copy));
+  });
   if (!plan.short_of.empty()) short_of_.insert(what.manifest->identity);
   if (plan.is_empty()) return;
   auto const copies_count = plan.copies.size();
@@ -281,6 +297,7 @@ Awaitable<void> RepairRound::make_copy(Planned& planned, CopyToMake const& copy)
   }
   if (made.has_value()) {
     ++made_count_;
+    filled_.insert(copy.to);
     services_.metrics.add(Count::copies_made);
     job_->add_line("  ✓ " + line(planned, copy, "copied to"));
   } else {
@@ -288,6 +305,9 @@ Awaitable<void> RepairRound::make_copy(Planned& planned, CopyToMake const& copy)
     if (made.error().kind == ErrorKind::exhausted) full_.insert(copy.to);
     if (made.error().kind != ErrorKind::cancelled) {
       note_failure(line(planned, copy, "not copied to"), made.error());
+      if (copy.reason == RepairReason::joined) {
+        joined_in_vain_.insert(join_name(*planned.what.manifest, copy));
+      }
     }
   }
   if (--planned.copies_left == 0) co_await finish(planned);

@@ -31,8 +31,10 @@ class RepairRound {
   // What is not carried out by then is left to the next round.
   void end_at(RepairPace::TimePoint until);
 
-  // Takes what it gives away from the workers' room.
-  void add_plan(CompleteGeneration what, std::span<RepairWorker> workers);
+  // What it gives away is promised of the workers' room. `in_vain`: copies that could not be joined
+  // (RepairReason::joined) while the cluster looked as it does now.
+  void add_plan(CompleteGeneration what, std::span<RepairWorker> workers,
+                std::set<std::string> const& in_vain);
 
   bool is_empty() const { return plans_.empty(); }
   // Whether a copy that is to be made, or cannot be, has this worker among those that have it.
@@ -50,6 +52,7 @@ class RepairRound {
   std::size_t failed_count() const { return failed_count_; }
   // Steps that were not possible yet, such as copies of what is being stored.
   std::size_t later_count() const { return later_count_; }
+  std::set<std::string> const& joined_in_vain() const { return joined_in_vain_; }
   // Whether its time was over before it was done.
   bool is_cut_short() const { return is_cut_short_; }
 
@@ -100,7 +103,9 @@ class RepairRound {
   std::size_t failed_count_ = 0;
   std::size_t later_count_ = 0;
   bool is_cut_short_ = false;
-  std::set<std::size_t> full_;  // workers that had no room after all
+  std::set<std::string> joined_in_vain_;
+  std::set<std::size_t> full_;    // workers that had no room after all
+  std::set<std::size_t> filled_;  // that got a copy
 };
 
 }  // namespace grove

@@ -117,7 +117,9 @@ std::string reasons(CopyCount const& copies, Circumstances const& circumstances)
   auto const silent = hosts_where(circumstances, [&](std::size_t index) {
     return circumstances.workers[index].state != WorkerState::there;
   });
-  if (!silent.empty()) text += fmt::format("; {} does not answer", silent);
+  if (!silent.empty()) {
+    text += fmt::format("; {} {} not answer", silent, silent.contains(", ") ? "do" : "does");
+  }
   auto const damaged =
       hosts_where(circumstances, [&](std::size_t index) { return copies.damaged.contains(index); });
   if (!damaged.empty()) text += fmt::format("; damaged on {}", damaged);
@@ -142,11 +144,12 @@ std::string what_next(RepairPlan const& plan, Circumstances const& circumstances
                      short_period(circumstances.repair_after));
 }
 
-// "shards 1, 2"
-std::string lost_parts(CopyCount const& copies) {
-  if (copies.nowhere.empty()) return "the header";
-  return fmt::format("{} {}", copies.nowhere.size() == 1 ? "shard" : "shards",
-                     fmt::join(copies.nowhere, ", "));
+// "shards 1, 2 have"
+std::string lost_parts_have(CopyCount const& copies) {
+  if (copies.nowhere.empty()) return "the header has";
+  bool const is_one = copies.nowhere.size() == 1;
+  return fmt::format("{} {} {}", is_one ? "shard" : "shards", fmt::join(copies.nowhere, ", "),
+                     is_one ? "has" : "have");
 }
 
 }  // namespace
@@ -155,13 +158,13 @@ Judgement judge(Manifest const& manifest, CopyCount const& copies,
                 std::span<WorkerInventory const> inventories, Circumstances const& circumstances) {
   auto const wanted = copies.wanted_each;
   if (copies.fewest == 0) {
-    auto const parts = lost_parts(copies);
+    auto const parts_have = lost_parts_have(copies);
     if (circumstances.all_answer()) {
-      return {Verdict::lost, fmt::format("lost: {} has no sound copy on any worker{}", parts,
+      return {Verdict::lost, fmt::format("lost: {} no sound copy on any worker{}", parts_have,
                                          reasons(copies, circumstances))};
     }
     return {Verdict::out_of_reach,
-            fmt::format("out of reach: {} has no copy on the workers that answer{}", parts,
+            fmt::format("out of reach: {} no copy on the workers that answer{}", parts_have,
                         reasons(copies, circumstances))};
   }
   if (copies.is_safe()) {

@@ -112,10 +112,15 @@ class Planner {
   // No copy is whole. What one lacks another may have: the first takes from the others, and once
   // it is whole they are mended from it.
   void join_damaged(ShardIndex shard) {
-    Workers nobody;
-    auto const& damaged = held_.damaged[shard.value];
-    if (damaged.size() > 1) make(shard, *damaged.begin(), nobody);
-    if (nobody.empty()) plan_.short_of.push_back(shard);
+    auto others = held_.damaged[shard.value];
+    plan_.short_of.push_back(shard);
+    if (others.size() < 2) return;
+    auto const to = *others.begin();
+    others.erase(to);
+    plan_.copies.push_back({.shard = shard,
+                            .to = to,
+                            .from = {others.begin(), others.end()},
+                            .reason = RepairReason::joined});
   }
 
   void make(ShardIndex shard, std::size_t to, Workers& will_have) {
@@ -126,10 +131,8 @@ class Planner {
                         : kept(sound).size() >= wanted_ ? RepairReason::home
                         : sound.size() >= wanted_       ? RepairReason::leaving
                                                         : RepairReason::lost;
-    auto sources = sound.empty() ? held_.damaged[shard.value] : sound;
-    sources.erase(to);
     plan_.copies.push_back(
-        {.shard = shard, .to = to, .from = {sources.begin(), sources.end()}, .reason = reason});
+        {.shard = shard, .to = to, .from = {sound.begin(), sound.end()}, .reason = reason});
     if (!is_damaged) workers_[to].promised_bytes += bytes_of(shard);
     will_have.insert(to);
   }
@@ -240,6 +243,8 @@ std::string_view words_of(RepairReason reason) {
       return "home";
     case RepairReason::leaving:
       return "leaving";
+    case RepairReason::joined:
+      return "joined";
   }
   return "lost";
 }

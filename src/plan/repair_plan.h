@@ -40,6 +40,7 @@ enum class RepairReason {
   damaged,  // this worker has it, without some of its chunks
   home,     // the ring wants it here; others have it
   leaving,  // one that has it is to be emptied
+  joined,   // no copy is whole, and what this one lacks another damaged one may have
 };
 
 struct CopyToMake {

@@ -114,7 +114,9 @@ TEST_F(RepairPlanTest, MendsADamagedCopyWhereItLies) {
 TEST_F(RepairPlanTest, JoinsCopiesOfWhichNoneIsWhole) {
   damage(0, 0);
   damage(1, 0);
-  EXPECT_EQ(plan(), "shard 0 to worker 0 from 1 (damaged)\n");
+  EXPECT_EQ(plan(),
+            "shard 0 to worker 0 from 1 (joined)\n"
+            "shard 0 is short of copies\n");
   drop(0, 0);
   EXPECT_EQ(plan(), "shard 0 is short of copies\n");
 }

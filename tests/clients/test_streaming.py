@@ -1,10 +1,11 @@
 """Lines come as they happen, to curl and to httpx; and a job outlives its client."""
 import subprocess
+import time
 
 import httpx
 import pytest
 
-from harness.checkpoints import model, write
+from harness.checkpoints import model, random_bytes, write
 from harness.cluster import Cluster
 from harness.lines import is_done, only
 from harness.waiting import wait_until

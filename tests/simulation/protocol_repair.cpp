@@ -58,10 +58,15 @@ std::size_t Coordinator::repair(std::uint32_t generations, Retention const& rete
       plans_ += fmt::format("{} generation {}:\n{}", manifest.identity, manifest.generation.value,
                             plan.text());
     }
-    steps +=
-        plan.copies.size() + plan.manifests.size() + plan.drops.size() + plan.manifest_drops.size();
+    // Damaged copies that are joined are damaged all over here: they never are whole again.
+    auto const joins = std::ranges::count(plan.copies, RepairReason::joined, &CopyToMake::reason);
+    steps += plan.copies.size() - static_cast<std::size_t>(joins) + plan.manifests.size() +
+             plan.drops.size() + plan.manifest_drops.size();
     bool has_failed = false;
-    for (auto const& copy : plan.copies) has_failed |= !make_copy(view, manifest, copy);
+    for (auto const& copy : plan.copies) {
+      bool const is_made = make_copy(view, manifest, copy);
+      has_failed |= !is_made && copy.reason != RepairReason::joined;
+    }
     for (auto const to : plan.manifests) {
       has_failed |= at(view, to).put_ref(manifest_ref(manifest), &manifest) != Answer::ok;
       step_();
@@ -198,23 +203,27 @@ std::map<CheckpointKey, Generation> Coordinator::keep(View const& view,
 
 void Coordinator::check_plan(View const& view, std::vector<RepairWorker> const& workers,
                              Manifest const& manifest, RepairPlan const& plan) {
-  auto const holds = [&](std::size_t worker, ShardIndex shard) {
+  auto const has = [&](std::size_t worker, ShardIndex shard, bool is_sound) {
     return std::ranges::any_of(view.inventories, [&](WorkerInventory const& inventory) {
       return inventory.worker_index == worker &&
              std::ranges::any_of(inventory.refs, [&](HeldRef const& held) {
-               return held.is_sound && held.ref == shard_ref(manifest, shard.value);
+               return held.is_sound == is_sound && held.ref == shard_ref(manifest, shard.value);
              });
     });
   };
+  auto const holds = [&](std::size_t worker, ShardIndex shard) { return has(worker, shard, true); };
   for (auto const& copy : plan.copies) {
     checks_.that(Invariant::plan_is_sane, view.answers[copy.to] && !holds(copy.to, copy.shard),
                  "a copy to a worker that is away, or has it");
     checks_.that(Invariant::plan_is_sane, !workers[copy.to].is_draining,
                  "a copy to a worker that is to be emptied");
+    bool const is_join = std::ranges::none_of(view.inventories, [&](WorkerInventory const& it) {
+      return holds(it.worker_index, copy.shard);
+    });
     checks_.that(Invariant::plan_is_sane,
-                 !copy.from.empty() &&
-                     std::ranges::all_of(
-                         copy.from, [&](std::size_t source) { return holds(source, copy.shard); }),
+                 !copy.from.empty() && std::ranges::all_of(copy.from, [&](std::size_t source) {
+                   return source != copy.to && has(source, copy.shard, !is_join);
+                 }),
                  "a copy from a worker that does not have it");
   }
   for (auto const& surplus : plan.drops) {
