@@ -72,10 +72,10 @@ constexpr Row<Count> counts[] = {
     {Count::forgotten,
      coordinator,
      "smoltorrent_forgotten_total",
-     "Checkpoints and generations forgotten on purpose, by reason: asked (grove rm), retention, or "
-     "superseded by newer generations.",
+     "Checkpoints and generations forgotten on purpose, by reason: asked (grove rm), retention, "
+     "superseded by newer generations, or unfinished long ago.",
      {"reason"},
-     {"asked", "retention", "superseded"}},
+     {"asked", "retention", "superseded", "unfinished"}},
     {Count::copies_made, coordinator, "smoltorrent_repair_copies_made_total",
      "Copies of shards that repair has made, worker to worker."},
     {Count::copies_dropped, coordinator, "smoltorrent_repair_copies_dropped_total",

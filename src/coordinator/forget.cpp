@@ -104,8 +104,8 @@ class Forget {
   Result<void> check_reach() const {
     if (view_.alive_count() >= wanted()) return ok();
     return fail(ErrorKind::unavailable,
-                "{}; {} must, so that {} does not come back; nothing is changed",
-                view_.summary(), wanted(), request_.key.identity());
+                "{}; {} must, so that {} does not come back; nothing is changed", view_.summary(),
+                wanted(), request_.key.identity());
   }
 
   Awaitable<void> read_manifests() {
@@ -115,15 +115,14 @@ class Forget {
       it.generation = generation.generation;
       auto manifest = co_await fetch_manifest(services_, config_, generation);
       if (manifest.has_error()) continue;
-      it.is_safe =
-          count_copies(manifest.value(), view_.inventories, config_.redundancy).is_safe();
+      it.is_safe = count_copies(manifest.value(), view_.inventories, config_.redundancy).is_safe();
       it.manifest = std::move(manifest).value();
     }
   }
 
   bool is_complete(Generation generation) const {
-    return std::ranges::any_of(
-        complete_, [&](Complete const& it) { return it.generation == generation; });
+    return std::ranges::any_of(complete_,
+                               [&](Complete const& it) { return it.generation == generation; });
   }
 
   // Another generation must be safe, unless this one did not end or a person insists.
@@ -134,9 +133,8 @@ class Forget {
       return fail(ErrorKind::not_found, "generation {} of {} is not stored; grove ls lists them",
                   generation.value, request_.key.identity());
     }
-    bool const is_other_safe = std::ranges::any_of(complete_, [&](Complete const& it) {
-      return it.generation != generation && it.is_safe;
-    });
+    bool const is_other_safe = std::ranges::any_of(
+        complete_, [&](Complete const& it) { return it.generation != generation && it.is_safe; });
     if (request_.force || is_other_safe || !is_complete(generation)) return ok();
     if (complete_.size() == 1) return is_last(generation);
     return fail(ErrorKind::conflict,
@@ -243,8 +241,8 @@ Awaitable<Tombstone> tombstone_of_all(Services const& services, Config const& co
     tombstone.mtime_ns = manifest->mtime_ns;
   }
   std::filesystem::path const relative(tombstone.key.identity());
-  auto const file = co_await services.offload.run(
-      [&] { return stamp_beneath(config.ckpt_root, relative); });
+  auto const file =
+      co_await services.offload.run([&] { return stamp_beneath(config.ckpt_root, relative); });
   if (file.has_value()) {
     tombstone.file_bytes = file.value().size;
     tombstone.mtime_ns = file.value().mtime_ns;

@@ -45,16 +45,16 @@ struct ForgetRequest {
   bool force = false;              // also the last complete generation, or a pinned checkpoint
 };
 
-// For a whole checkpoint. It names the file as it is now, so that the watcher knows what it must not
-// bring back; where it is gone, as it was stored (`manifest`, which may be null).
+// For a whole checkpoint. It names the file as it is now, so that the watcher knows what it must
+// not bring back; where it is gone, as it was stored (`manifest`, which may be null).
 Awaitable<Tombstone> tombstone_of_all(Services const& services, Config const& config,
                                       CheckpointKey key, Generation up_to,
                                       Manifest const* manifest);
 
 // What a person asked for. Returns what was done, in words. Fails, with nothing changed: not_found
-// (it is not stored on the workers that answer), conflict (it is being stored; not forced: it is the
-// last complete generation, or no other one is safe), unavailable (fewer workers than `redundancy`
-// answer; not forced: too few to tell whether there is a complete generation).
+// (it is not stored on the workers that answer), conflict (it is being stored; not forced: it is
+// the last complete generation, or no other one is safe), unavailable (fewer workers than
+// `redundancy` answer; not forced: too few to tell whether there is a complete generation).
 Awaitable<Result<std::string>> forget_as_asked(Services& services, Jobs& jobs, Config config,
                                                ForgetRequest request);
 

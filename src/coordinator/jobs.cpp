@@ -100,8 +100,8 @@ std::shared_ptr<Job> Jobs::gather(Config config, CheckpointRequest request, Gath
   bool const is_same = entry.options == options && !entry.is_outdated;
   if (before && !before->is_finished() && is_same) return before;
   auto job = add(JobKind::gather, identity);
-  entry = Entry{
-      .job = job, .stamp = {}, .store_options = {}, .options = options, .is_outdated = false};
+  entry =
+      Entry{.job = job, .stamp = {}, .store_options = {}, .options = options, .is_outdated = false};
   tasks_.spawn("progress of " + job->id(), report(job));
   tasks_.spawn("gather " + job->id(), run_gather(std::move(before), job, std::move(config),
                                                  std::move(request), std::move(options)));

@@ -59,10 +59,10 @@ class Jobs {
  private:
   struct Entry {
     std::shared_ptr<Job> job;
-    std::optional<FileStamp> stamp;    // store
-    StoreOptions store_options;        // store
-    GatherOptions options;             // gather
-    bool is_outdated = false;          // gather: a store of its identity has been committed since
+    std::optional<FileStamp> stamp;  // store
+    StoreOptions store_options;      // store
+    GatherOptions options;           // gather
+    bool is_outdated = false;        // gather: a store of its identity has been committed since
   };
 
   // To be called for every job that has ended.
@@ -75,9 +75,9 @@ class Jobs {
 
   Services& services_;
   TaskGroup tasks_;
-  std::map<std::string, Entry> stores_;                          // by identity: the newest
+  std::map<std::string, Entry> stores_;                           // by identity: the newest
   std::map<std::pair<std::string, std::string>, Entry> gathers_;  // by identity and place
-  std::deque<std::shared_ptr<Job>> recent_;                      // newest first
+  std::deque<std::shared_ptr<Job>> recent_;                       // newest first
 };
 
 }  // namespace grove

@@ -29,8 +29,8 @@ Awaitable<std::string> pin_checkpoint(Services& services, Config config, Checkpo
   auto const view = co_await survey(services, config, key);
   auto const wanted = std::min<std::size_t>(config.redundancy, config.workers.size());
   if (view.alive_count() < wanted) {
-    co_return lines::error(fmt::format("{}; {} must, so that the pin is not lost; nothing is changed",
-                                       view.summary(), wanted));
+    co_return lines::error(fmt::format(
+        "{}; {} must, so that the pin is not lost; nothing is changed", view.summary(), wanted));
   }
   // A mark of what was never there would stay for ever. What has one may lose it.
   bool const has_pin = std::ranges::any_of(view.pins, &Pin::is_pinned);

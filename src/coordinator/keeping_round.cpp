@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "base/wall_clock.h"
 #include "coordinator/forget.h"
 #include "coordinator/verdict.h"
 #include "plan/retention.h"
@@ -46,10 +47,11 @@ KeepingRound::KeepingRound(Services& services, Jobs& jobs, Config const& config,
   std::map<CheckpointKey, std::size_t> first;  // of each checkpoint, into `stored`
   for (auto const& it : complete) {
     first.emplace(it.key, stored.size());
-    stored.push_back({.key = it.key,
-                      .generation = it.manifest->generation,
-                      .is_safe = count_copies(*it.manifest, *it.inventories, config.redundancy).is_safe(),
-                      .is_pinned = pinned.contains(it.key)});
+    stored.push_back(
+        {.key = it.key,
+         .generation = it.manifest->generation,
+         .is_safe = count_copies(*it.manifest, *it.inventories, config.redundancy).is_safe(),
+         .is_pinned = pinned.contains(it.key)});
   }
   auto const retention = know_enough(config, view) ? config.retention : Retention{};
   auto unsettled = unfinished_checkpoints(view.inventories);
@@ -77,6 +79,21 @@ KeepingRound::KeepingRound(Services& services, Jobs& jobs, Config const& config,
     }
     forgettings_.push_back(std::move(planned));
   }
+  if (view.alive_count() == config.workers.size()) plan_to_clear(storing);
+}
+
+// What stores have left that did not end.
+void KeepingRound::plan_to_clear(std::span<std::string const> storing) {
+  auto const before_ms = std::max<std::int64_t>(0, wall_clock_ms() - config_.collect_after.count());
+  Generation const before{static_cast<std::uint64_t>(before_ms)};
+  for (auto& what : plan_clearing(view_.inventories, before)) {
+    if (std::ranges::find(storing, what.key.identity()) != storing.end()) continue;
+    // The view outlives the round.
+    std::shared_ptr<std::vector<WorkerInventory> const> const inventories(std::shared_ptr<void>(),
+                                                                          &view_.inventories);
+    forgettings_.push_back(
+        {.what = std::move(what), .manifest = {}, .inventories = inventories, .by = {}});
+  }
 }
 
 bool KeepingRound::forgets(CheckpointKey const& key, Generation generation) const {
@@ -87,6 +104,10 @@ bool KeepingRound::forgets(CheckpointKey const& key, Generation generation) cons
 std::string KeepingRound::line(Planned const& planned) const {
   if (planned.what.reason == ForgetReason::retention) {
     return fmt::format("{}, since `retention` does not keep it", planned.what.key.identity());
+  }
+  if (planned.what.reason == ForgetReason::unfinished) {
+    return fmt::format("generation {} of {}, since its store did not end",
+                       planned.what.generation.value, planned.what.key.identity());
   }
   return fmt::format("generation {} of {}, since a newer one has replaced it",
                      planned.what.generation.value, planned.what.key.identity());
@@ -172,8 +193,8 @@ Awaitable<Result<void>> KeepingRound::check_retention(CheckpointKey const& key) 
   for (auto const& file : it.files) {
     auto const now = co_await survey(services_, config_, file);
     if (!know_enough(config_, now)) {
-      it.may_go = fail(ErrorKind::conflict, "{}: too few to tell whether it is pinned",
-                       now.summary());
+      it.may_go =
+          fail(ErrorKind::conflict, "{}: too few to tell whether it is pinned", now.summary());
       break;
     }
     if (std::ranges::any_of(now.pins, [](Pin const& pin) { return pin.is_pinned; })) {

@@ -30,8 +30,7 @@ class KeepingRound {
   // `services`, `jobs`, the config and the view must outlive it. `complete`: all of the cluster,
   // those of one checkpoint together, newest first. `storing`: what is being stored.
   KeepingRound(Services& services, Jobs& jobs, Config const& config, ClusterView const& view,
-               std::span<CompleteGeneration const> complete,
-               std::span<std::string const> storing);
+               std::span<CompleteGeneration const> complete, std::span<std::string const> storing);
 
   bool is_empty() const { return forgettings_.empty() && tombstones_.empty() && pins_.empty(); }
   // Whether that generation goes, alone or with its checkpoint.
@@ -54,6 +53,7 @@ class KeepingRound {
     Superseded by;  // of `superseded`: holders of the newest safe generation
   };
 
+  void plan_to_clear(std::span<std::string const> storing);
   std::string line(Planned const& planned) const;
   Awaitable<void> forget(Planned const& planned);
   Awaitable<Result<void>> check_retention(CheckpointKey const& key);

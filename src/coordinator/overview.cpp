@@ -62,9 +62,8 @@ std::vector<Overview::Found> Overview::Found::group(std::vector<WorkerInventory>
   std::vector<Found> all;
   for (auto& [key, parts] : by_key) {
     auto generations = generations_of(key, parts);
-    std::erase_if(generations, [&](GenerationView const& it) {
-      return view.has_forgotten(key, it.generation);
-    });
+    std::erase_if(generations,
+                  [&](GenerationView const& it) { return view.has_forgotten(key, it.generation); });
     if (generations.empty()) continue;
     all.push_back(
         {.key = key,

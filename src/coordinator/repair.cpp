@@ -77,7 +77,8 @@ Awaitable<Result<std::unique_ptr<Repair::Round>>> Repair::make_round(Config conf
     co_return fail(ErrorKind::unavailable, "no worker answers: {}", round->view.summary());
   }
   auto complete = co_await overview_.complete_generations(round->config, round->view);
-  round->passed_over = co_await services_.offload.run([&] { return unread(round->view, complete); });
+  round->passed_over =
+      co_await services_.offload.run([&] { return unread(round->view, complete); });
   std::erase_if(complete, [&](CompleteGeneration const& what) {
     bool const is_storing = jobs_.is_storing(what.manifest->identity);
     if (is_storing) round->passed_over.insert(what.manifest->identity);

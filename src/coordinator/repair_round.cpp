@@ -253,9 +253,8 @@ Awaitable<Result<void>> RepairRound::bring(std::size_t to, std::span<std::size_t
   auto const sources = addresses(from);
   ReplicateEvents const events{
       .wait_for_turn = [this] { return wait_for_turn(); },
-      .moved = [this](std::uint64_t bytes, std::chrono::nanoseconds took) {
-        note_moved(bytes, took);
-      }};
+      .moved = [this](std::uint64_t bytes,
+                      std::chrono::nanoseconds took) { note_moved(bytes, took); }};
   co_return co_await replicate(worker, sources, digest, list, events);
 }
 

@@ -16,12 +16,11 @@
 namespace grove {
 
 void StoreJob::prepare_pushes() {
-  sender_.emplace(
-      services_.offload, services_.encodings,
-      ChunkSender::Options{.compression = config_.compression,
-                           .delta = config_.delta,
-                           .bases = bases_.get(),
-                           .throttle = &throttle_});
+  sender_.emplace(services_.offload, services_.encodings,
+                  ChunkSender::Options{.compression = config_.compression,
+                                       .delta = config_.delta,
+                                       .bases = bases_.get(),
+                                       .throttle = &throttle_});
   for (std::size_t shard = 0; shard < plan_.shards.size(); ++shard) {
     auto& sends = shards_.emplace_back().sends;
     for (std::size_t round = 0; round < config_.redundancy; ++round) {

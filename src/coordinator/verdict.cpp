@@ -118,7 +118,8 @@ std::string reasons(CopyCount const& copies, Circumstances const& circumstances)
     return circumstances.workers[index].state != WorkerState::there;
   });
   if (!silent.empty()) {
-    text += fmt::format("; {} {} not answer", silent, silent.contains(", ") ? "do" : "does");
+    bool const are_many = silent.find(", ") != silent.npos;
+    text += fmt::format("; {} {} not answer", silent, are_many ? "do" : "does");
   }
   auto const damaged =
       hosts_where(circumstances, [&](std::size_t index) { return copies.damaged.contains(index); });

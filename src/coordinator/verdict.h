@@ -49,7 +49,7 @@ struct CopyCount {
   std::size_t fewest = 0;              // of any one shard, or the header
   std::vector<std::uint32_t> nowhere;  // shards without any
   std::set<std::size_t> holders;       // worker indexes
-  std::set<std::size_t> damaged;       // that have a copy, or the header, without some of its chunks
+  std::set<std::size_t> damaged;  // that have a copy, or the header, without some of its chunks
 
   bool is_safe() const { return fewest >= wanted_each; }
   // When the copy that was read last the longest ago was read, or stored where it never was, in ms

@@ -56,7 +56,8 @@ void add_manifests(GenerationView& view, std::vector<HeldManifest> const& held) 
 
 bool is_copy(Manifest const& manifest, Ref const& ref) {
   return ref.name.shard && ref.generation == manifest.generation &&
-         ref.key.identity() == manifest.identity && ref.name.shard->value < manifest.shards.size() &&
+         ref.key.identity() == manifest.identity &&
+         ref.name.shard->value < manifest.shards.size() &&
          ref.target == manifest.shards[ref.name.shard->value].list;
 }
 

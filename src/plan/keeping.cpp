@@ -56,7 +56,15 @@ Steps steps_with_lacking_parts(std::span<StoredGeneration const> stored) {
 }  // namespace
 
 std::string_view to_string(ForgetReason reason) {
-  return reason == ForgetReason::superseded ? "superseded" : "retention";
+  switch (reason) {
+    case ForgetReason::superseded:
+      return "superseded";
+    case ForgetReason::retention:
+      return "retention";
+    case ForgetReason::unfinished:
+      return "unfinished";
+  }
+  return "unfinished";
 }
 
 std::set<CheckpointKey> unfinished_checkpoints(std::span<WorkerInventory const> inventories) {
@@ -78,6 +86,23 @@ std::set<CheckpointKey> unfinished_checkpoints(std::span<WorkerInventory const> 
     if (!has_ended) unfinished.insert(key);
   }
   return unfinished;
+}
+
+std::vector<Forgetting> plan_clearing(std::span<WorkerInventory const> inventories,
+                                      Generation before) {
+  std::map<std::pair<CheckpointKey, Generation>, bool> has_manifest;
+  for (auto const& inventory : inventories) {
+    for (auto const& held : inventory.refs) {
+      auto& known = has_manifest[{held.ref.key, held.ref.generation}];
+      known = known || !held.ref.name.shard;
+    }
+  }
+  std::vector<Forgetting> all;
+  for (auto const& [what, is_complete] : has_manifest) {
+    if (is_complete || what.second >= before) continue;
+    all.push_back({what.first, what.second, ForgetReason::unfinished});
+  }
+  return all;
 }
 
 std::vector<Forgetting> plan_forgetting(std::span<StoredGeneration const> stored,

@@ -31,6 +31,7 @@ struct StoredGeneration {
 enum class ForgetReason {
   superseded,  // there are enough newer generations of it: this one goes
   retention,   // its step is not among those to be kept: all of its generations go
+  unfinished,  // its store did not end, long ago: the refs that it left go
 };
 std::string_view to_string(ForgetReason reason);
 
@@ -43,6 +44,11 @@ struct Forgetting {
 
 // Those whose newest generation has no manifest anywhere: its store did not end.
 std::set<CheckpointKey> unfinished_checkpoints(std::span<WorkerInventory const> inventories);
+
+// Generations without a manifest anywhere that are older than `before`, each once. To be asked only
+// where all workers answer: one that does not may have the manifest.
+std::vector<Forgetting> plan_clearing(std::span<WorkerInventory const> inventories,
+                                      Generation before);
 
 // `stored`: all of a cluster, those of one checkpoint together, newest first. `unsettled`:
 // checkpoints of which something newer is being stored, or was begun and did not end.

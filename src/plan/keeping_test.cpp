@@ -90,6 +90,21 @@ TEST(Keeping, ACheckpointIsUnfinishedWhereItsNewestGenerationHasNoManifest) {
             std::set<CheckpointKey>{CheckpointKey::parse("a").value()});
 }
 
+TEST(Keeping, ClearsAwayWhatWasNeverFinishedOnceItIsOld) {
+  auto const held = [](std::uint64_t generation, RefName name) {
+    return HeldRef{.ref = {.key = CheckpointKey::parse("a").value(),
+                           .generation = Generation{generation},
+                           .name = name,
+                           .target = {}}};
+  };
+  RefName const shard{ShardIndex{0}};
+  std::vector<WorkerInventory> const inventories{
+      {0, {held(1, shard), held(2, shard), held(5, shard)}}, {1, {held(1, shard), held(2, {})}}};
+  EXPECT_EQ(plan_clearing(inventories, Generation{5}),
+            (std::vector<Forgetting>{
+                {CheckpointKey::parse("a").value(), Generation{1}, ForgetReason::unfinished}}));
+}
+
 TEST(Keeping, AStepThatLacksAPartOfASetIsNoneOfTheLast) {
   auto const part = [](int step, int number) {
     return "run1/step_" + std::to_string(step) + "/model-0000" + std::to_string(number) +

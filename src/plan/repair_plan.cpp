@@ -101,10 +101,9 @@ class Planner {
   // One that is away. Where others stand in, some home lacked its copy, and may lack it still.
   bool may_hold_still(ShardIndex shard, std::size_t home) const {
     auto const& homes = homes_[shard.value];
-    bool const all_at_home =
-        std::ranges::all_of(held_.sound[shard.value], [&](std::size_t holder) {
-          return std::ranges::find(homes, holder) != homes.end();
-        });
+    bool const all_at_home = std::ranges::all_of(held_.sound[shard.value], [&](std::size_t holder) {
+      return std::ranges::find(homes, holder) != homes.end();
+    });
     bool const was_there = manifest_.generation.value <= workers_[home].away_since_ms;
     return workers_[home].state == WorkerState::away && was_there && all_at_home;
   }

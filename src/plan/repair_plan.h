@@ -4,9 +4,9 @@
 // A copy belongs on the workers that the ring names (plan/placement.h). One of them that is there
 // and lacks its copy gets it, whatever stand-ins hold. One that has been away for a short while is
 // taken to hold its copy still, if it was there when that was stored and nobody stands in; one that
-// is gone is not, and others keep its copies meanwhile. What others keep is surplus once every worker of the ring has
-// its own copy again. One that is to be emptied is on no ring: it gives, takes nothing, and what it
-// holds is surplus once enough others have it.
+// is gone is not, and others keep its copies meanwhile. What others keep is surplus once every
+// worker of the ring has its own copy again. One that is to be emptied is on no ring: it gives,
+// takes nothing, and what it holds is surplus once enough others have it.
 #pragma once
 
 #include <cstddef>
@@ -87,8 +87,9 @@ struct RepairPlan {
 std::size_t copies_wanted(Manifest const& manifest, std::uint32_t redundancy);
 
 // `inventories`: of the workers that are there, this checkpoint's refs at least. `redundancy`: the
-// config's. What it gives away is promised of the workers' room. A copy that goes home may be mostly
-// there already, of other generations: it is promised in any case, and the disk has the last word.
+// config's. What it gives away is promised of the workers' room. A copy that goes home may be
+// mostly there already, of other generations: it is promised in any case, and the disk has the last
+// word.
 RepairPlan plan_repair(Manifest const& manifest, std::span<WorkerInventory const> inventories,
                        std::span<RepairWorker> workers, std::uint32_t redundancy);
 

@@ -96,6 +96,12 @@ class Scrub {
         due.push_back({ref, 0});
         continue;
       }
+      // The manifest of an opaque file leads to none: nothing tells when it was read, and it is
+      // soon read.
+      if (reached.value().chunks.empty()) {
+        due.push_back({ref, wall_clock_ns()});
+        continue;
+      }
       bool is_due = false;
       bool is_here = true;
       auto oldest_ns = wall_clock_ns();

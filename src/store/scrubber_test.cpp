@@ -112,6 +112,18 @@ TEST(Scrub, FindsARefWhoseFileHasChangedAndHoldsItNoLonger) {
   EXPECT_EQ(scrub(store.chunks(), store.refs(), {}, go_on).value().refs_verified, 2U);
 }
 
+TEST(Scrub, LooksAtARefThatLeadsToNoChunkEachTime) {
+  TestStore store;
+  auto const empty = store.put_shard(identity, 7, 0, {});
+  ScrubScope const scope{.unverified_since_ms = 1000};
+  EXPECT_EQ(scrub(store.chunks(), store.refs(), scope, go_on).value().refs_verified, 1U);
+  auto const path = ref_path(store.data(), empty.key, empty.generation, empty.name);
+  auto const text = text_of(read_whole(path, 4096).value().span());
+  flip_byte(path, static_cast<std::streamoff>(text.find(empty.target.hex().substr(0, 8)) + 9));
+  EXPECT_EQ(scrub(store.chunks(), store.refs(), scope, go_on).value().damaged,
+            std::vector{empty.target});
+}
+
 TEST(Scrub, EndsEarlyWhenToldAndKeepsWhatItHasProven) {
   TestStore store;
   auto const first = store.put_shard(identity, 7, 0, {"a", "b"});

@@ -41,8 +41,8 @@ class ChunkSender {
     Throttle* throttle = nullptr;  // of the job; none: as fast as it goes
   };
 
-  // `offload`, `room`, the bases and the throttle must outlive the sender. `room`: bytes that chunks are encoded
-  // into, and of bases.
+  // `offload`, `room`, the bases and the throttle must outlive the sender. `room`: bytes that
+  // chunks are encoded into, and of bases.
   ChunkSender(Offload& offload, Semaphore& room, Options options)
       : offload_(offload), room_(room), options_(options) {}
 

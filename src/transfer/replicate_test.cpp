@@ -32,7 +32,8 @@ class ReplicateTest : public testing::Test {
       std::vector<WorkerAddress> const from{one_.client().address(), two_.client().address()};
       ReplicateEvents const events{
           .wait_for_turn = [this]() -> Awaitable<bool> { co_return go_on_; },
-          .moved = [this](std::uint64_t bytes, std::chrono::nanoseconds) { moved_bytes_ += bytes; }};
+          .moved = [this](std::uint64_t bytes,
+                          std::chrono::nanoseconds) { moved_bytes_ += bytes; }};
       auto const bytes = serialize(list_);
       outcome = co_await replicate(to, from, sha256(bytes.span()), list_, events);
       http_.close_idle();

@@ -225,6 +225,26 @@ def test_a_step_of_which_a_part_is_lacking_replaces_none(make_cluster) -> None:
     assert held(cluster, parts[2]) and held(cluster, last)
 
 
+def test_what_a_store_left_that_did_not_end_is_cleared_away(make_cluster) -> None:
+    cluster = make_cluster(collect_after="2s", proxied=True)
+    path = write(cluster.ckpt_root / "run1/step_1/model.safetensors", model(1))
+    rule = cluster.proxies[1].hold(r"^PUT /refs/[^?]*/manifest")
+    with cluster.stream("store-shard", path) as store:
+        next(store)
+        rule.wait_reached()
+        cluster.coordinator.kill()
+    rule.release()
+    for rank in cluster.ranks:  # nobody has been given a manifest, or none is left
+        for file in cluster.data(rank).glob("refs/*/*/manifest.json"):
+            cluster.workers[rank].kill()
+            file.unlink()
+            cluster.start_worker(rank)
+    assert held(cluster, path)
+    path.unlink()
+    cluster.start_coordinator()
+    wait_until(lambda: not held(cluster, path), "its refs are gone", SOON)
+
+
 def test_a_worker_that_is_cut_off_in_the_middle_forgets_at_its_next_start(make_cluster) -> None:
     cluster = make_cluster()
     path = stored(cluster, "run1/step_1/model.safetensors")

@@ -221,9 +221,12 @@ void Coordinator::check_plan(View const& view, std::vector<RepairWorker> const& 
       return holds(it.worker_index, copy.shard);
     });
     checks_.that(Invariant::plan_is_sane,
-                 !copy.from.empty() && std::ranges::all_of(copy.from, [&](std::size_t source) {
-                   return source != copy.to && has(source, copy.shard, !is_join);
-                 }),
+                 !copy.from.empty() && std::ranges::all_of(copy.from,
+                                                           [&](std::size_t source) {
+                                                             return source != copy.to &&
+                                                                    has(source, copy.shard,
+                                                                        !is_join);
+                                                           }),
                  "a copy from a worker that does not have it");
   }
   for (auto const& surplus : plan.drops) {
