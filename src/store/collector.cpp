@@ -36,6 +36,13 @@ Collector::Collector(DataFolder const& folder, ChunkStore& chunks, RefStore& ref
       grace_(grace),
       started_(started) {}
 
+// Later than so long before now. What is dated far ahead is of before the clock went back: it would
+// stay until the clock is there again. (What is being stored is pinned by a clock that only goes on.)
+bool Collector::is_young(std::int64_t time_ns, std::int64_t written_by_ns) const {
+  auto const ahead_ns = written_by_ns + 2 * std::chrono::nanoseconds(grace_).count();
+  return time_ns > written_by_ns && time_ns <= ahead_ns;
+}
+
 Result<SweepReport> Collector::sweep() {
   std::lock_guard const one_at_a_time(sweep_mutex_);
   SweepReport report;
@@ -149,7 +156,7 @@ Result<void> Collector::sweep_chunks(Marks& marks, std::int64_t written_by_ns,
     TRY(mark(marks));
     TRY(auto const stored, chunks_.list(static_cast<std::uint8_t>(prefix)));
     for (auto const& chunk : stored) {
-      if (chunk.mtime_ns > written_by_ns) continue;
+      if (is_young(chunk.mtime_ns, written_by_ns)) continue;
       if (std::ranges::binary_search(marks.chunks, chunk.digest)) continue;
       if (leases_.is_pinned(chunk.digest, Leases::Clock::now())) continue;
       TRY(chunks_.remove(chunk.digest));
@@ -174,7 +181,7 @@ Result<void> Collector::sweep_trash(std::int64_t trashed_by_ns) const {
   for (auto const& name : names) {
     auto const stamp = stamp_of(folder_.trash() / name);
     // The move to trash/ has set its ctime; its mtime is still that of the ref.
-    if (!stamp || stamp.value().ctime_ns > trashed_by_ns) continue;
+    if (!stamp || is_young(stamp.value().ctime_ns, trashed_by_ns)) continue;
     TRY(remove_tree(folder_.trash() / name));
   }
   return ok();

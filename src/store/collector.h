@@ -64,6 +64,7 @@ class Collector {
     std::vector<Digest> chunks, lists, manifests;  // sorted
   };
 
+  bool is_young(std::int64_t time_ns, std::int64_t written_by_ns) const;
   Result<void> mark(Marks& marks) const;
   Result<void> mark_trash(Marks& marks) const;
   Result<void> mark_reach(Ref const& ref, Marks& marks) const;

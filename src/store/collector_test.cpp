@@ -202,6 +202,16 @@ TEST_F(Sweep, KeepsCompleteGenerationsHoweverOld) {
   EXPECT_TRUE(has("a"));
 }
 
+TEST_F(Sweep, TakesWhatIsDatedFarAheadSinceTheClockHasGoneBack) {
+  store_.put_chunk("a");
+  store_.put_chunk("b");
+  make_older(store_.chunk_path(sha256("a")), -24h * 365);
+  make_older(store_.chunk_path(sha256("b")), -grace / 2);
+  sweep_with_grace();
+  EXPECT_FALSE(has("a"));
+  EXPECT_TRUE(has("b"));
+}
+
 TEST_F(Sweep, KeepsAYoungUnfinishedGeneration) {
   auto const unfinished = store_.put_shard(identity, 7, 0, {"a"});
   store_.put_commit(identity, 8);
