@@ -1,4 +1,5 @@
 """Questions about healing, each answered by one row: copies made again, and what repair and scrubs cost those who work meanwhile."""
+import random
 import re
 import shutil
 import statistics
@@ -18,6 +19,7 @@ from lab.report import Row
 LOST = 4                 # the rank whose disk is lost
 MINUTES_MAX = 20         # for anything here
 SCRUB_SECONDS = 10       # how long a paced scrub is watched
+DETECTIONS = 6
 
 
 def with_config(bench: Bench, **config: str) -> Bench:
@@ -91,6 +93,29 @@ def gone_worker(bench: Bench) -> Row:
     ratio, seconds, held = sorted(found)[(len(found) - 1) // 2]
     return Row(f"a worker with {held / 1e6:.0f} MB is gone for good (`repair_after: 1s`): until every copy is on the other three",
                "≤ 1.25 × the wire time of what it held", f"{ratio:.3f} × ({seconds:.1f} s, detection included)")
+
+
+def detection(bench: Bench) -> Row:
+    """How long until the coordinator calls a worker down: one that is dead, and one that hangs."""
+    took: dict[str, list[float]] = {"dead": [], "hung": []}
+    with cluster(bench) as (lab, grove):
+        log = next(it.log for it in grove.cluster.processes if it.name == "coordinator")
+
+        def said(words: str) -> int:
+            return log.read_text().count(f"rank {LOST} (w{LOST}) {words}")
+        for number in range(1, 2 * DETECTIONS + 1):
+            how, times = list(took.items())[number % 2]
+            worker = next(it for it in reversed(grove.cluster.processes) if it.name == f"worker_{LOST}")
+            time.sleep(random.uniform(5, 10))  # anywhere between two looks
+            began = time.monotonic()
+            worker.kill() if how == "dead" else worker.pause()
+            wait_until(lambda: said("is down") == number, "its loss shows", 60)
+            times.append(time.monotonic() - began)
+            grove.cluster.start_worker(LOST) if how == "dead" else worker.resume()
+            wait_until(lambda: said("is up again") == number, "it is up again", 60)
+    bench.say(f"detection: {took}")
+    return Row(f"a worker is killed, or hangs, {DETECTIONS} times each: until it is down for the coordinator", "≤ 10 s",
+               "; ".join(f"{how}: {statistics.median(times):.1f} s, at most {max(times):.1f} s" for how, times in took.items()))
 
 
 def store_beside_repair(bench: Bench) -> Row:
