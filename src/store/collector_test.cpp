@@ -205,6 +205,7 @@ TEST_F(Sweep, KeepsCompleteGenerationsHoweverOld) {
 TEST_F(Sweep, TakesWhatIsDatedFarAheadSinceTheClockHasGoneBack) {
   store_.put_chunk("a");
   store_.put_chunk("b");
+  ASSERT_TRUE(store_.chunks().sync());
   make_older(store_.chunk_path(sha256("a")), -24h * 365);
   make_older(store_.chunk_path(sha256("b")), -grace / 2);
   sweep_with_grace();
