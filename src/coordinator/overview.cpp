@@ -60,7 +60,9 @@ std::vector<Overview::Found> Overview::Found::group(std::vector<WorkerInventory>
     }
   }
   std::vector<Found> all;
-  for (auto& [key, parts] : by_key) {
+  for (auto& entry : by_key) {
+    auto const& key = entry.first;
+    auto& parts = entry.second;
     auto generations = generations_of(key, parts);
     std::erase_if(generations,
                   [&](GenerationView const& it) { return view.has_forgotten(key, it.generation); });

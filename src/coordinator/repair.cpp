@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <ranges>
 #include <set>
 #include <utility>
 
@@ -174,7 +173,9 @@ Awaitable<std::unique_ptr<Repair::Round>> Repair::heal(std::unique_ptr<Round> ro
   if (forgotten > 0) done += fmt::format(", {} forgotten", forgotten);
   auto const failed = round->copies->failed_count() + round->keeping->failed_count();
   auto const& short_of = round->copies->short_of();
-  for (auto const& identity : std::views::take(short_of, limits::repair_short_lines_max)) {
+  std::size_t told_count = 0;
+  for (auto const& identity : short_of) {
+    if (++told_count > limits::repair_short_lines_max) break;
     job->add_line("  ✗ " + RepairRound::short_line(identity));
   }
   if (failed == 0 && short_of.empty()) {
