@@ -37,7 +37,8 @@ Collector::Collector(DataFolder const& folder, ChunkStore& chunks, RefStore& ref
       started_(started) {}
 
 // Later than so long before now. What is dated far ahead is of before the clock went back: it would
-// stay until the clock is there again. (What is being stored is pinned by a clock that only goes on.)
+// stay until the clock is there again. (What is being stored is pinned by a clock that only goes
+// on.)
 bool Collector::is_young(std::int64_t time_ns, std::int64_t written_by_ns) const {
   auto const ahead_ns = written_by_ns + 2 * std::chrono::nanoseconds(grace_).count();
   return time_ns > written_by_ns && time_ns <= ahead_ns;
