@@ -111,15 +111,14 @@ class Planner {
   // No copy is whole. What one lacks another may have: the first takes from the others, and once
   // it is whole they are mended from it.
   void join_damaged(ShardIndex shard) {
-    auto others = held_.damaged[shard.value];
     plan_.short_of.push_back(shard);
-    if (others.size() < 2) return;
-    auto const to = *others.begin();
+    auto others = held_.damaged[shard.value];
+    auto const to = std::ranges::find_if(others, [&](auto worker) { return takes(shard, worker); });
+    if (others.size() < 2 || to == others.end()) return;
+    CopyToMake join{.shard = shard, .to = *to, .from = {}, .reason = RepairReason::joined};
     others.erase(to);
-    plan_.copies.push_back({.shard = shard,
-                            .to = to,
-                            .from = {others.begin(), others.end()},
-                            .reason = RepairReason::joined});
+    join.from.assign(others.begin(), others.end());
+    plan_.copies.push_back(std::move(join));
   }
 
   void make(ShardIndex shard, std::size_t to, Workers& will_have) {

@@ -117,6 +117,9 @@ TEST_F(RepairPlanTest, JoinsCopiesOfWhichNoneIsWhole) {
   EXPECT_EQ(plan(),
             "shard 0 to worker 0 from 1 (joined)\n"
             "shard 0 is short of copies\n");
+  workers_[0].is_draining = true;  // it only gives
+  EXPECT_NE(plan().find("shard 0 to worker 1 from 0 (joined)\n"), std::string::npos);
+  workers_[0].is_draining = false;
   drop(0, 0);
   EXPECT_EQ(plan(), "shard 0 is short of copies\n");
 }
