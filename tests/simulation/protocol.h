@@ -54,7 +54,7 @@ class Coordinator {
   bool put_copy(View const& view, std::size_t index, Ref const& ref, std::uint64_t bytes);
   bool make_copy(View const& view, Manifest const& manifest, CopyToMake const& copy);
   bool drop(View const& view, Ref const& ref, std::size_t from,
-            std::vector<std::size_t> const& witnesses);
+            std::vector<std::size_t> const& witnesses, std::optional<Generation> newer);
   // Up to which generation of each checkpoint is to go.
   std::map<CheckpointKey, Generation> keep(View const& view, std::vector<Manifest> const& complete,
                                            std::uint32_t generations, Retention const& retention);

@@ -2,6 +2,7 @@
 // replaced forgotten.
 #include <algorithm>
 #include <set>
+#include <span>
 #include <tuple>
 #include <utility>
 
@@ -74,10 +75,10 @@ std::size_t Coordinator::repair(std::uint32_t generations, Retention const& rete
     if (has_failed) continue;
     for (auto const& surplus : plan.drops) {
       std::ignore =
-          drop(view, shard_ref(manifest, surplus.shard.value), surplus.from, surplus.witnesses);
+          drop(view, shard_ref(manifest, surplus.shard.value), surplus.from, surplus.witnesses, {});
     }
     for (auto const& surplus : plan.manifest_drops) {
-      std::ignore = drop(view, manifest_ref(manifest), surplus.from, surplus.witnesses);
+      std::ignore = drop(view, manifest_ref(manifest), surplus.from, surplus.witnesses, {});
     }
   }
   return steps;
@@ -92,12 +93,31 @@ bool Coordinator::make_copy(View const& view, Manifest const& manifest, CopyToMa
   return is_had && put_copy(view, copy.to, ref, bytes_of(manifest, copy.shard.value));
 }
 
-// The worker that drops asks the witnesses itself; each reads its copies before it answers.
+namespace {
+
+// What a worker said that it has of a generation.
+std::vector<Ref> held_of(std::span<WorkerInventory const> inventories, std::size_t worker,
+                         CheckpointKey const& key, Generation generation) {
+  std::vector<Ref> refs;
+  for (auto const& inventory : inventories) {
+    if (inventory.worker_index != worker) continue;
+    for (auto const& held : inventory.refs) {
+      bool const is_of_it = held.ref.key == key && held.ref.generation == generation;
+      if (is_of_it) refs.push_back(held.ref);
+    }
+  }
+  return refs;
+}
+
+}  // namespace
+
+// The worker that drops asks the witnesses itself; each reads before it answers. It must have this
+// very ref, or, where `newer` has replaced it, all that it was said to have of that.
 bool Coordinator::drop(View const& view, Ref const& ref, std::size_t from,
-                       std::vector<std::size_t> const& witnesses) {
+                       std::vector<std::size_t> const& witnesses, std::optional<Generation> newer) {
   bool has_witness = false;
   for (auto const index : witnesses) {
-    if (index == from) continue;
+    if (index == from && !newer) continue;
     auto& witness = at(view, index);
     // The worker reads the config itself, and knows nobody who has left it.
     bool const is_colleague =
@@ -106,22 +126,14 @@ bool Coordinator::drop(View const& view, Ref const& ref, std::size_t from,
     witness.reread(ref.key);
     step_();
     if (!witness.answers()) return false;
-    auto const inventory = witness.inventory(index, {ref});
-    Generation newest = ref.generation;
-    bool has_the_same = false;
-    bool is_damaged = false;
-    for (auto const& held : inventory.refs) {
-      if (held.ref.key != ref.key) continue;
-      if (held.ref == ref) (held.is_sound ? has_the_same : is_damaged) = true;
-      if (!held.ref.name.shard) newest = std::max(newest, held.ref.generation);
-    }
-    if (!has_the_same) {
-      if (is_damaged || newest == ref.generation) return false;
-      for (auto const& held : inventory.refs) {
-        bool const is_of_it = held.ref.key == ref.key && held.ref.generation == newest;
-        if (is_of_it && !held.is_sound) return false;
-      }
-    }
+    auto const wanted =
+        newer ? held_of(view.inventories, index, ref.key, *newer) : std::vector{ref};
+    auto const inventory = witness.inventory(index, wanted);
+    bool const has_all = std::ranges::all_of(wanted, [&](Ref const& it) {
+      return std::ranges::any_of(
+          inventory.refs, [&](HeldRef const& held) { return held.ref == it && held.is_sound; });
+    });
+    if (wanted.empty() || !has_all) return false;
     has_witness = true;
   }
   if (!has_witness) return false;
@@ -174,6 +186,7 @@ std::map<CheckpointKey, Generation> Coordinator::keep(View const& view,
       continue;
     }
     std::vector<std::size_t> witnesses;
+    std::optional<Generation> newer;
     std::size_t goes = complete.size();
     for (std::size_t index = 0; index < stored.size(); ++index) {
       if (stored[index].key != what.key) continue;
@@ -181,6 +194,7 @@ std::map<CheckpointKey, Generation> Coordinator::keep(View const& view,
       bool const is_newer = stored[index].generation > what.generation && stored[index].is_safe;
       if (witnesses.empty() && is_newer) {
         witnesses.assign(holders[index].begin(), holders[index].end());
+        newer = stored[index].generation;
       }
     }
     checks_.note_superseded(what, stored);
@@ -190,12 +204,12 @@ std::map<CheckpointKey, Generation> Coordinator::keep(View const& view,
       for (auto const& held : inventory.refs) {
         bool const is_of_it = held.ref.key == what.key && held.ref.generation == what.generation;
         if (!is_of_it || !held.ref.name.shard || !is_gone) continue;
-        is_gone = drop(view, held.ref, inventory.worker_index, witnesses);
+        is_gone = drop(view, held.ref, inventory.worker_index, witnesses, newer);
       }
     }
     if (!is_gone) continue;
     for (auto const holder : holders[goes]) {
-      std::ignore = drop(view, manifest_ref(complete[goes]), holder, witnesses);
+      std::ignore = drop(view, manifest_ref(complete[goes]), holder, witnesses, newer);
     }
   }
   return going;
