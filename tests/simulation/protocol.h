@@ -58,6 +58,8 @@ class Coordinator {
   // Up to which generation of each checkpoint is to go.
   std::map<CheckpointKey, Generation> keep(View const& view, std::vector<Manifest> const& complete,
                                            std::uint32_t generations, Retention const& retention);
+  void check_enough(View const& view, std::vector<RepairWorker> const& workers,
+                    Manifest const& manifest, RepairPlan const& plan);
   void check_plan(View const& view, std::vector<RepairWorker> const& workers,
                   Manifest const& manifest, RepairPlan const& plan);
   void check_done(Manifest const& manifest, std::vector<std::vector<std::size_t>> const& copies);

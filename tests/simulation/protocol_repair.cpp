@@ -8,6 +8,7 @@
 
 #include "invariants.h"
 #include "parts.h"
+#include "plan/placement.h"
 #include "protocol.h"
 
 namespace grove::simulation {
@@ -215,6 +216,34 @@ std::map<CheckpointKey, Generation> Coordinator::keep(View const& view,
   return going;
 }
 
+// After the plan each shard is on as many workers as wanted, or will be when those are back that
+// are away for a short while, or the plan says that it is not.
+void Coordinator::check_enough(View const& view, std::vector<RepairWorker> const& workers,
+                               Manifest const& manifest, RepairPlan const& plan) {
+  auto const wanted = std::max(manifest.redundancy, world_.redundancy);
+  auto const shards = static_cast<std::uint32_t>(manifest.shards.size());
+  auto const ring = place_copies(shards, workers.size(), wanted);
+  if (ring.has_error()) return;
+  std::vector<std::set<std::size_t>> will_have(shards);
+  for (auto const& home : ring.value()) {
+    if (workers[home.worker_index].state != WorkerState::away) continue;
+    will_have[home.shard.value].insert(home.worker_index);
+  }
+  for (auto const& inventory : view.inventories) {
+    if (workers[inventory.worker_index].is_draining) continue;
+    for (auto const& held : inventory.refs) {
+      if (!held.is_sound || !is_copy(manifest, held.ref)) continue;
+      will_have[held.ref.name.shard->value].insert(inventory.worker_index);
+    }
+  }
+  for (auto const& copy : plan.copies) will_have[copy.shard.value].insert(copy.to);
+  for (std::uint32_t shard = 0; shard < shards; ++shard) {
+    bool const is_told = std::ranges::find(plan.short_of, ShardIndex{shard}) != plan.short_of.end();
+    checks_.that(Invariant::plan_is_sane, is_told || will_have[shard].size() >= wanted,
+                 "a shard stays short of copies, and the plan does not say so");
+  }
+}
+
 void Coordinator::check_plan(View const& view, std::vector<RepairWorker> const& workers,
                              Manifest const& manifest, RepairPlan const& plan) {
   auto const has = [&](std::size_t worker, ShardIndex shard, bool is_sound) {
@@ -243,6 +272,14 @@ void Coordinator::check_plan(View const& view, std::vector<RepairWorker> const& 
                                                            }),
                  "a copy from a worker that does not have it");
   }
+  for (auto const& copy : plan.copies) {
+    bool const is_there =
+        copy.reason == RepairReason::damaged || copy.reason == RepairReason::joined;
+    checks_.that(Invariant::plan_is_sane,
+                 is_there || workers[copy.to].room_bytes >= bytes_of(manifest, copy.shard.value),
+                 "a copy to a worker without room");
+  }
+  check_enough(view, workers, manifest, plan);
   for (auto const& surplus : plan.drops) {
     std::set<std::size_t> const witnesses(surplus.witnesses.begin(), surplus.witnesses.end());
     bool const are_enough = witnesses.size() >= std::max(manifest.redundancy, world_.redundancy);
