@@ -247,8 +247,11 @@ class Soak:
         wait_until(nothing_else, "what was forgotten is gone everywhere", 180, period=1)
         wait_until(no_more_than_kept, "no more generations are kept than the config says", 180, period=1)
         began = time.monotonic()
-        wait_until(space_is_back, f"the disks hold no more than {DISK_PERCENT_MAX} % of what is kept ({self.sampler.disk_percent():.0f} % now)",
-                   SPACE_BACK, period=2)
+        try:
+            wait_until(space_is_back, f"the disks hold no more than {DISK_PERCENT_MAX} % of what is kept", SPACE_BACK, period=2)
+        except AssertionError:
+            print(f"the disks hold {self.sampler.disk_percent():.0f} % of what is kept")
+            raise
         for unfound in self.unfound_damage():
             self.counts["flipped bits that no scrub found"] += 1
             print(f"not found: {unfound}")
