@@ -110,19 +110,18 @@ std::vector<Forgetting> plan_forgetting(std::span<StoredGeneration const> stored
                                         std::uint32_t generations, Retention const& retention) {
   auto unsafe = steps_with_lacking_parts(stored);
   for (auto const& key : unsettled) insert(unsafe, key);
-  Steps pinned;
+  RetentionPlan plan(retention);
   for_each_checkpoint(stored, [&](std::span<StoredGeneration const> checkpoint) {
     if (!checkpoint.front().is_safe) insert(unsafe, checkpoint.front().key);
-    if (checkpoint.front().is_pinned) insert(pinned, checkpoint.front().key);
+    if (checkpoint.front().is_pinned) plan.pin(checkpoint.front().key);
   });
-  RetentionPlan plan(retention);
   for_each_checkpoint(stored, [&](std::span<StoredGeneration const> checkpoint) {
     if (!contains(unsafe, checkpoint.front().key)) plan.add(checkpoint.front().key);
   });
   std::vector<Forgetting> all;
   for_each_checkpoint(stored, [&](std::span<StoredGeneration const> checkpoint) {
     auto const& newest = checkpoint.front();
-    if (!newest.is_pinned && !contains(pinned, newest.key) && plan.drops(newest.key)) {
+    if (plan.drops(newest.key)) {
       all.push_back({newest.key, newest.generation, ForgetReason::retention});
       return;
     }
