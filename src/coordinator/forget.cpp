@@ -147,7 +147,7 @@ class Forget {
     if (request_.force) return ok();
     if (!complete_.empty()) return is_last(complete_.front().generation);
     // One that is complete may lie on those that do not answer.
-    if (config_.workers.size() - view_.alive_count() < config_.redundancy) return ok();
+    if (view_.sees_all(config_.redundancy)) return ok();
     return fail(ErrorKind::unavailable,
                 "{}; the others may hold a complete generation of {}: --force (force=true) forgets "
                 "it all the same",

@@ -22,12 +22,6 @@ std::string words_of(Pin const& pin) {
   return fmt::format("{} is {}", pin.key.identity(), pin.is_pinned ? "pinned" : "no longer pinned");
 }
 
-// Retention drops what nobody proves anew. More silent workers than this, and one that is pinned
-// might be taken for one that is not.
-bool know_enough(Config const& config, ClusterView const& view) {
-  return config.workers.size() - view.alive_count() < config.redundancy;
-}
-
 }  // namespace
 
 KeepingRound::KeepingRound(Services& services, Jobs& jobs, Config const& config,
@@ -53,7 +47,8 @@ KeepingRound::KeepingRound(Services& services, Jobs& jobs, Config const& config,
          .is_safe = count_copies(*it.manifest, *it.inventories, config.redundancy).is_safe(),
          .is_pinned = pinned.contains(it.key)});
   }
-  auto const retention = know_enough(config, view) ? config.retention : Retention{};
+  // It drops what nobody proves anew: one that is pinned must not be taken for one that is not.
+  auto const retention = view.sees_all(config.redundancy) ? config.retention : Retention{};
   auto unsettled = unfinished_checkpoints(view.inventories);
   for (auto const& identity : storing) unsettled.insert(CheckpointKey::parse(identity).value());
   for (auto& what : plan_forgetting(stored, unsettled, config.generations, retention)) {
@@ -192,7 +187,7 @@ Awaitable<Result<void>> KeepingRound::check_retention(CheckpointKey const& key) 
   it.may_go = ok();
   for (auto const& file : it.files) {
     auto const now = co_await survey(services_, config_, file);
-    if (!know_enough(config_, now)) {
+    if (!now.sees_all(config_.redundancy)) {
       it.may_go =
           fail(ErrorKind::conflict, "{}: too few to tell whether it is pinned", now.summary());
       break;

@@ -112,6 +112,10 @@ std::size_t ClusterView::alive_count() const {
       members.begin(), members.end(), [](Member const& m) { return m.health.has_value(); }));
 }
 
+bool ClusterView::sees_all(std::uint32_t redundancy) const {
+  return members.size() - alive_count() < redundancy;
+}
+
 bool ClusterView::has_forgotten(CheckpointKey const& key, Generation generation) const {
   auto const found = std::ranges::lower_bound(tombstones, key, {}, &Tombstone::key);
   return found != tombstones.end() && found->key == key && found->covers(generation);

@@ -63,6 +63,9 @@ struct ClusterView {
   bool has_forgotten(CheckpointKey const& key, Generation generation) const;
 
   std::size_t alive_count() const;
+  // Fewer workers are silent than there are copies of everything: what nobody who answers has heard
+  // of is not there.
+  bool sees_all(std::uint32_t redundancy) const;
   // "2 of 4 workers answer; pi4-3 (192.168.1.3:5003): connection refused"
   std::string summary() const;
 };
