@@ -139,8 +139,7 @@ Awaitable<void> Repair::run_as_asked(Config config, std::shared_ptr<Job> job) {
 
 // Copies are worth more than room. What is forgotten is not copied: the plan has left it out.
 Awaitable<void> Repair::carry_out(Round& round, std::shared_ptr<Job> job) {
-  round.copies->end_at(round.end());
-  co_await round.copies->carry_out(job);
+  co_await round.copies->carry_out(job, round.end());
   if (!round.copies->is_cut_short()) co_await round.keeping->carry_out(job);
 }
 
@@ -229,8 +228,7 @@ Awaitable<Result<std::string>> Repair::empty(Config config, Rank rank, std::shar
     bool const is_needed = round->copies->needs(index);
     // Nothing to copy: what it still holds others have, and it may drop it or not.
     if (health && health->is_draining && !unknown && !is_needed) break;
-    round->copies->end_at(round->end());
-    if (is_needed) co_await round->copies->carry_out(job);
+    if (is_needed) co_await round->copies->carry_out(job, round->end());
     bool const stopped = co_await is_cancelled();
     if (stopped) co_return fail(ErrorKind::cancelled, "the coordinator is stopping");
     moved_count += round->copies->made_count();

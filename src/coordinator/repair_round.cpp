@@ -43,14 +43,11 @@ RepairRound::RepairRound(Services& services, Jobs& jobs, Config const& config,
       jobs_(jobs),
       config_(config),
       view_(view),
-      pace_(bytes_per_second(config.bandwidth_limit_mb_per_s), RepairPace::TimePoint::max()) {}
+      pace_(std::nullopt, RepairPace::TimePoint::max()) {}
 
-void RepairRound::end_at(RepairPace::TimePoint until) {
-  pace_ = RepairPace(bytes_per_second(config_.bandwidth_limit_mb_per_s), until);
-}
-
-Awaitable<void> RepairRound::carry_out(std::shared_ptr<Job> job) {
+Awaitable<void> RepairRound::carry_out(std::shared_ptr<Job> job, RepairPace::TimePoint until) {
   job_ = std::move(job);
+  pace_ = RepairPace(bytes_per_second(config_.bandwidth_limit_mb_per_s), until);
   co_await make_copies();
   for (auto const& planned : plans_) {
     bool const stopped = co_await is_cancelled();

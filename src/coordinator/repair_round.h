@@ -28,9 +28,6 @@ class RepairRound {
   // All of them must outlive it. `view`: what the plans are made from.
   RepairRound(Services& services, Jobs& jobs, Config const& config, ClusterView const& view);
 
-  // What is not carried out by then is left to the next round.
-  void end_at(RepairPace::TimePoint until);
-
   // What it gives away is promised of the workers' room. `in_vain`: copies that could not be joined
   // (RepairReason::joined) while the cluster looked as it does now.
   void add_plan(CompleteGeneration what, std::span<RepairWorker> workers,
@@ -45,8 +42,9 @@ class RepairRound {
   // One step a line, of a round that is not carried out.
   std::string text() const;
 
-  // What becomes of it are lines of the job, which goes on.
-  Awaitable<void> carry_out(std::shared_ptr<Job> job);
+  // What becomes of it are lines of the job, which goes on. What is not carried out by `until` is
+  // left to the next round.
+  Awaitable<void> carry_out(std::shared_ptr<Job> job, RepairPace::TimePoint until);
   std::size_t made_count() const { return made_count_; }
   std::size_t dropped_count() const { return dropped_count_; }
   std::size_t failed_count() const { return failed_count_; }
