@@ -58,8 +58,8 @@ def goodput_between_workers(bench: Bench, lab: Lab) -> float:
     return lab.goodput("w1", f"w{LOST}", bench.goodput_seconds)
 
 
-def lost_disk(bench: Bench) -> Row:
-    """A new disk in the same machine, at once: its cable alone has to bring all that it held."""
+def times_to_heal(bench: Bench, is_replaced: bool) -> tuple[float, float, int]:
+    """Of the runs the median: the ratio to the wire time of what was lost, seconds, bytes lost."""
     found = []
     for _ in range(bench.runs):
         with cluster(bench) as (lab, grove):
@@ -68,29 +68,24 @@ def lost_disk(bench: Bench) -> Row:
             store(lab, grove, path)
             began = time.monotonic()
             held = lose_disk(grove)
-            grove.cluster.start_worker(LOST)
+            if is_replaced:
+                grove.cluster.start_worker(LOST)
             seconds = seconds_to_heal(grove, path, began)
         found.append((seconds * goodput / held, seconds, held))
-        bench.say(f"lost disk of {held / 1e6:.0f} MB: {seconds:.1f} s, {found[-1][0]:.3f} x wire")
-    ratio, seconds, held = sorted(found)[(len(found) - 1) // 2]
+        bench.say(f"{'replaced' if is_replaced else 'gone'} with {held / 1e6:.0f} MB: {seconds:.1f} s, {found[-1][0]:.3f} x wire")
+    return sorted(found)[(len(found) - 1) // 2]
+
+
+def lost_disk(bench: Bench) -> Row:
+    """A new disk in the same machine, at once: its cable alone has to bring all that it held."""
+    ratio, seconds, held = times_to_heal(bench, is_replaced=True)
     return Row(f"a worker's disk with {held / 1e6:.0f} MB is lost and replaced at once: until every copy is there and proven again",
                "≤ 1.25 × the wire time of what it held", f"{ratio:.3f} × ({seconds:.1f} s, detection included)")
 
 
 def gone_worker(bench: Bench) -> Row:
     """Nobody comes back: the others make its copies for each other. Without `repair_after`, which only waits."""
-    found = []
-    for _ in range(bench.runs):
-        with cluster(with_config(bench, repair_after="1s")) as (lab, grove):
-            path = make_random(bench.checkpoint("run/step_1/random.bin"), bench.size)
-            goodput = goodput_between_workers(bench, lab)
-            store(lab, grove, path)
-            began = time.monotonic()
-            held = lose_disk(grove)
-            seconds = seconds_to_heal(grove, path, began)
-        found.append((seconds * goodput / held, seconds, held))
-        bench.say(f"gone with {held / 1e6:.0f} MB: {seconds:.1f} s, {found[-1][0]:.3f} x wire")
-    ratio, seconds, held = sorted(found)[(len(found) - 1) // 2]
+    ratio, seconds, held = times_to_heal(with_config(bench, repair_after="1s"), is_replaced=False)
     return Row(f"a worker with {held / 1e6:.0f} MB is gone for good (`repair_after: 1s`): until every copy is on the other three",
                "≤ 1.25 × the wire time of what it held", f"{ratio:.3f} × ({seconds:.1f} s, detection included)")
 
