@@ -5,6 +5,7 @@ import pytest
 
 from harness.checkpoints import model
 from harness.cluster import Cluster
+from harness.live_files import live_files
 from harness.promise import Promise
 from harness.seeds import Story, every_seed
 from harness.waiting import wait_until
@@ -34,7 +35,7 @@ def test_flipped_on_a_disk(make_cluster, kind: str, seed: int) -> None:
     for step in range(2):
         promise.must_store(NAME.format(step), model(story.uniform(2, 8), seed=seed * 10 + step))
     rank = story.choice(cluster.ranks)
-    files = sorted(cluster.data(rank).glob(KINDS[kind]))
+    files = sorted(live_files(cluster.data(rank), KINDS[kind]))
     for file in story.sample(files, min(len(files), 3)):
         flip(file, story)
     if story.random() < 0.5:
@@ -66,7 +67,7 @@ def test_any_files_flipped_while_a_worker_is_off(make_cluster, seed: int) -> Non
     rank = story.choice(cluster.ranks)
     cluster.workers[rank].kill()
     for pattern in KINDS.values():
-        for file in story.sample(sorted(cluster.data(rank).glob(pattern)), 2):
+        for file in story.sample(sorted(live_files(cluster.data(rank), pattern)), 2):
             flip(file, story)
     cluster.start_worker(rank)
     promise.check()

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from harness.binary import GROVE
+from harness.live_files import live_files
 from harness.ports import free_port
 from harness.process import Process
 from harness.proxy import Proxy
@@ -182,20 +183,20 @@ class Cluster:
         name = sha256(self.identity(path).encode()).hexdigest()
         found = []
         for rank in self.ranks:
-            for file in self.data(rank).glob(f"refs/{name}/*/*.json"):
+            for file in live_files(self.data(rank), f"refs/{name}/*/*.json"):
                 number = int(file.parent.name)
                 if generation in (None, number):
                     found.append((rank, number, file.stem))
         return found
 
     def chunk_files(self, rank: int) -> dict[str, Path]:
-        return {file.name: file for file in self.data(rank).glob("chunks/*/*")}
+        return {file.name: file for file in live_files(self.data(rank), "chunks/*/*")}
 
     def snapshot(self, *others: Path) -> dict[str, tuple[int, int]]:
         """Every file of the workers, the checkpoints and `others`, with size and mtime."""
         files = {}
         for top in [*map(self.data, self.ranks), self.ckpt_root, *others]:
-            for file in top.rglob("*"):
+            for file in live_files(top, "**/*"):
                 status = file.lstat()
                 files[str(file)] = (status.st_size if file.is_file() else 0,
                                     status.st_mtime_ns if file.is_file() else 0)
@@ -203,8 +204,8 @@ class Cluster:
 
     def temporary_files(self) -> list[Path]:
         """What an interrupted job may have left: workers' tmp/, and grove's own hidden files."""
-        left = [file for rank in self.ranks for file in self.data(rank).glob("tmp/*")]
-        return left + [file for file in self.folder.rglob(".grove-*")]
+        left = [file for rank in self.ranks for file in live_files(self.data(rank), "tmp/*")]
+        return left + live_files(self.folder, "**/.grove-*")
 
     def bytes_put(self) -> int:
         """Bytes of chunk bodies sent with PUT (proxied clusters only)."""

@@ -24,6 +24,7 @@ import httpx  # noqa: E402
 
 from harness.checkpoints import model, random_bytes  # noqa: E402
 from harness.cluster import Cluster  # noqa: E402
+from harness.live_files import live_files  # noqa: E402
 from harness.promise import Promise, sha256_of  # noqa: E402
 from harness.seeds import Story  # noqa: E402
 from harness.small_disk import SmallDisk, can_mount_images  # noqa: E402
@@ -187,7 +188,7 @@ class Soak:
     def damage(self, kind: str, pattern: str) -> None:
         self.counts[f"bit flipped: {kind}"] += 1
         rank = self.rank()
-        files = list(self.data(rank).glob(pattern))
+        files = live_files(self.data(rank), pattern)
         if not files:
             return
         file = self.story.choice(files)
