@@ -1,7 +1,7 @@
 // config.yaml → Config. Read afresh on every request; a bad file is one line that names file, line
 // and, for an unknown key, the nearest known one. Keys: docs/operations.md#configyaml.
 // Not here: command-line options (cli/), limits nobody sets (base/limits.h).
-// Threads: values; parse_config and load_config are pure but for reading the file.
+// Threads: values; parse_config is pure.
 #pragma once
 
 #include <chrono>
@@ -80,13 +80,6 @@ struct Config {
 // Parses YAML text. `source` is only for messages ("configs/config.yaml:12: …").
 // Fails: invalid.
 Result<Config> parse_config(std::string_view yaml, std::filesystem::path const& source);
-// Fails: not_found (no such file), invalid, exhausted (larger than limits::config_bytes_max).
-Result<Config> load_config(std::filesystem::path const& path);
-
-// Where the config is: `explicit_path` (--config) if given, else $GROVE_CONFIG, else
-// configs/config.yaml, else ~/.config/grove/config.yaml. A place that was named is never passed
-// over for another one. Fails: not_found, naming every place that was tried.
-Result<std::filesystem::path> find_config(std::optional<std::filesystem::path> explicit_path);
 
 // The entry of `rank` among the workers; nullptr where there is none.
 DeviceConfig const* find_worker(Config const& config, Rank rank);

@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/config_file.h"
 #include "base/limits.h"
 #include "base/test_folder.h"
 

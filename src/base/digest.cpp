@@ -2,6 +2,8 @@
 
 #include <openssl/evp.h>
 
+#include "base/bytes.h"
+
 namespace grove {
 
 namespace {
@@ -88,7 +90,7 @@ Digest sha256(std::span<std::byte const> bytes) {
 }
 
 Digest sha256(std::string_view text) {
-  return sha256(std::as_bytes(std::span(text)));
+  return sha256(bytes_of(text));
 }
 
 }  // namespace grove

@@ -16,16 +16,13 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include "base/bytes.h"
 #include "base/test_folder.h"
 
 namespace grove {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::span<std::byte const> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
 
 std::string content(fs::path const& path) {
   std::ifstream file(path, std::ios::binary);
@@ -311,8 +308,7 @@ TEST(ReadWhole, TakesUpToItsLimit) {
   folder.write("a", "12345");
   auto const whole = read_whole(folder / "a", 5);
   ASSERT_TRUE(whole);
-  EXPECT_EQ(std::string(reinterpret_cast<char const*>(whole.value().data()), whole.value().size()),
-            "12345");
+  EXPECT_EQ(text_of(whole.value()), "12345");
   EXPECT_EQ(read_whole(folder / "a", 4).error().kind, ErrorKind::exhausted);
   EXPECT_EQ(read_whole(folder / "b", 4).error().kind, ErrorKind::not_found);
 }

@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "base/bytes.h"
 #include "base/file.h"
 
 namespace grove {

@@ -1,5 +1,7 @@
 #include "cli/api_endpoint.h"
 
+#include "base/config_file.h"
+
 namespace grove {
 
 Endpoint api_endpoint(Config const& config) {

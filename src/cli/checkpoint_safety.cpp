@@ -22,7 +22,7 @@ namespace {
 using namespace std::chrono_literals;
 using nlohmann::json;
 
-constexpr std::chrono::milliseconds look_period = 2s;
+constexpr std::chrono::milliseconds ask_period = 2s;
 
 // The first generation in this state, newest first; nullptr: there is none.
 json const* newest(json const& document, std::string_view state) {
@@ -98,7 +98,7 @@ class Look {
       }
       std::chrono::duration<double> const waited = std::chrono::steady_clock::now() - begun;
       if (options_.timeout_s && waited.count() >= *options_.timeout_s) break;
-      bool const rested = co_await sleep_for(look_period);
+      bool const rested = co_await sleep_for(ask_period);
       if (!rested) co_return;
     }
     if (options_.form == Form::json && document_.is_object()) {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/config_file.h"
 #include "cli/commands.h"
 
 namespace grove {
@@ -70,15 +71,10 @@ void print_table(Config const& config, std::filesystem::path const& source) {
   }
 }
 
-Result<Config> find_and_load(ConfigPath const& explicit_path) {
-  TRY(auto const path, find_config(explicit_path));
-  return load_config(path);
-}
-
 }  // namespace
 
 int run_config(ConfigPath const& config_path, ConfigOptions const& options) {
-  auto const config = find_and_load(config_path);
+  auto const config = find_and_load_config(config_path);
   if (config.has_error()) {
     fmt::print(stderr, "ERROR: {}\n", config.error().message);
     return EXIT_FAILURE;

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/config_file.h"
 #include "cli/api_endpoint.h"
 #include "cli/commands.h"
 #include "cli/interruptible.h"
@@ -20,11 +21,6 @@ Awaitable<void> examine(Config config, std::vector<Finding>& findings) {
   auto const endpoint = api_endpoint(config);
   auto const facts = co_await look_at_cluster(std::move(config), endpoint);
   findings = findings_of(facts);
-}
-
-Result<Config> find_and_load(ConfigPath const& explicit_path) {
-  TRY(auto const path, find_config(explicit_path));
-  return load_config(path);
 }
 
 bool is_wrong(Finding const& finding) {
@@ -64,7 +60,7 @@ void print_json(std::vector<Finding> const& findings) {
 
 int run_doctor(ConfigPath const& config_path, DoctorOptions const& options) {
   std::vector<Finding> findings;
-  auto config = find_and_load(config_path);
+  auto config = find_and_load_config(config_path);
   if (config.has_error()) {
     // Without it there is nothing to look at.
     findings.push_back({FindingKind::wrong, "config", config.error().message, {}});

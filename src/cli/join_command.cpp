@@ -15,6 +15,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "base/bytes.h"
+#include "base/config_file.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/random.h"
@@ -32,7 +34,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::chrono::milliseconds look_period = 3s;
+constexpr std::chrono::milliseconds search_time = 3s;
 constexpr std::chrono::milliseconds tell_period = 30s;
 
 struct Home {
@@ -62,7 +64,7 @@ Result<Home> look_at_home(JoinOptions const& options) {
 Awaitable<void> look_for_masters(bool once, Result<std::vector<WaitingMaster>>& masters) {
   auto told = std::chrono::steady_clock::time_point();
   while (true) {
-    masters = co_await find_masters(look_period);
+    masters = co_await find_masters(search_time);
     bool const stop = co_await is_cancelled();
     if (stop || masters.has_error() || !masters.value().empty() || once) co_return;
     if (std::chrono::steady_clock::now() - told < tell_period) continue;
@@ -102,7 +104,7 @@ Result<WaitingMaster> choose(std::vector<WaitingMaster> const& masters) {
 Result<void> settle_in(Home const& home, JoinGrant const& grant) {
   TRY(parse_config(grant.config, home.config_path));
   TRY(make_folders(home.data));
-  return write_durably(home.config_path, std::as_bytes(std::span(grant.config)));
+  return write_durably(home.config_path, bytes_of(grant.config));
 }
 
 int report(Error const& error) {

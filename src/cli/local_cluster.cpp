@@ -16,6 +16,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "base/bytes.h"
+#include "base/config_file.h"
 #include "base/config_text.h"
 #include "base/file.h"
 #include "base/limits.h"
@@ -27,7 +29,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::uint16_t first_port = 5001;
-constexpr std::chrono::milliseconds look_period = 100ms;
+constexpr std::chrono::milliseconds exit_check_period = 100ms;
 constexpr std::chrono::milliseconds back_off_min = 1s;
 constexpr std::chrono::milliseconds back_off_max = 30s;
 constexpr std::uint64_t config_bytes_max = limits::mib;
@@ -64,7 +66,7 @@ Result<void> make_config(fs::path const& path, std::uint32_t workers_count,
        .shards_root = folder / "shards",
        .master = {.host = "localhost", .ip = "127.0.0.1", .rank = Rank{0}, .port = 5000},
        .workers = workers});
-  return write_durably(path, std::as_bytes(std::span(text)));
+  return write_durably(path, bytes_of(text));
 }
 
 }  // namespace
@@ -148,7 +150,7 @@ Awaitable<void> LocalCluster::keep_running(Child& child) {
     // A stop does not end the watch before the child: only a child that ended is waited for.
     int status = 0;
     while (::waitpid(child.pid, &status, WNOHANG) == 0) {
-      asio::steady_timer timer(tasks_.executor(), look_period);
+      asio::steady_timer timer(tasks_.executor(), exit_check_period);
       std::ignore = co_await timer.async_wait(as_result);  // too early is only one look more
     }
     child.pid = 0;

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "base/config_file.h"
 #include "cli/api_endpoint.h"
 #include "cli/commands.h"
 #include "cli/interruptible.h"
@@ -21,9 +22,8 @@
 namespace grove {
 namespace {
 
-Result<Config> find_and_load(ConfigPath const& explicit_path) {
-  TRY(auto const path, find_config(explicit_path));
-  TRY(auto config, load_config(path));
+Result<Config> load_with_warnings(ConfigPath const& explicit_path) {
+  TRY(auto config, find_and_load_config(explicit_path));
   for (auto const& notice : config.notices) spdlog::warn("{}", notice);
   return config;
 }
@@ -96,7 +96,7 @@ int run_start(ConfigPath const& config_path, StartOptions const& options) {
     config = load_config(layout.value().config_path);
     local = std::make_unique<LocalCluster>(io.get_executor(), std::move(layout).value());
   } else {
-    config = find_and_load(path);
+    config = load_with_warnings(path);
   }
   if (config.has_error()) return report(config.error());
   // A process without a watcher shows nothing of one.
@@ -137,7 +137,7 @@ int run_start(ConfigPath const& config_path, StartOptions const& options) {
 }
 
 int run_worker(ConfigPath const& config_path, WorkerCommandOptions const& options) {
-  auto config = find_and_load(config_path);
+  auto config = load_with_warnings(config_path);
   if (config.has_error()) return report(config.error());
   auto const data =
       options.data.value_or(default_data_folder() / fmt::format("worker_{}", options.rank.value));

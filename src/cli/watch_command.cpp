@@ -5,6 +5,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/config_file.h"
 #include "base/limits.h"
 #include "cli/api_endpoint.h"
 #include "cli/commands.h"

@@ -7,6 +7,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/bytes.h"
 #include "base/config_text.h"
 #include "base/file.h"
 #include "base/limits.h"
@@ -34,7 +35,7 @@ Result<std::optional<Existing>> read_existing(fs::path const& path) {
     if (bytes.error().kind == ErrorKind::not_found) return std::optional<Existing>();
     return std::move(bytes).error();
   }
-  std::string text(reinterpret_cast<char const*>(bytes.value().data()), bytes.value().size());
+  std::string text{text_of(bytes.value())};
   TRY(auto config, parse_config(text, path));
   return std::optional(Existing{.text = std::move(text), .config = std::move(config)});
 }
@@ -81,7 +82,7 @@ Result<std::string> write_with(IntakeOptions const& options,
     if (changed.text == existing->text) return existing->text;
     auto backup = path;
     backup += fmt::format(".{}.bak", wall_clock_ms());
-    TRY(write_durably(backup, std::as_bytes(std::span(existing->text))));
+    TRY(write_durably(backup, bytes_of(existing->text)));
     spdlog::info("the config as it was: {}", backup.string());
     if (!changed.keeps_comments) {
       spdlog::warn("{} could not be edited in place; its comments are in the backup only",
@@ -94,7 +95,7 @@ Result<std::string> write_with(IntakeOptions const& options,
     TRY(parse_config(text, path));
     TRY(make_folders(fs::absolute(path).parent_path()));
   }
-  TRY(write_durably(path, std::as_bytes(std::span(text))));
+  TRY(write_durably(path, bytes_of(text)));
   spdlog::info("config written: {}", path.string());
   return text;
 }

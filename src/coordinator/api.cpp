@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
+#include "base/config_file.h"
 #include "base/limits.h"
 #include "coordinator/discovery.h"
 #include "coordinator/forget.h"

@@ -12,16 +12,13 @@
 
 #include "base/test_folder.h"
 #include "format/safetensors_fixture.h"
+#include "format/test_key.h"
 #include "net/http_server.h"
 #include "net/test_loop.h"
 #include "plan/shards.h"
 
 namespace grove {
 namespace {
-
-CheckpointKey key_of(std::string_view identity) {
-  return CheckpointKey::parse(identity).value();
-}
 
 // What a worker says it holds, and the manifests and lists it gives.
 class FakeHolder {

@@ -18,8 +18,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::string const no_job;
-
 int address_class(asio::ip::address const& address) {
   if (address.is_loopback()) return 4;
   if (address.is_v4()) return 0;
@@ -107,7 +105,7 @@ class Scan {
     auto const ip = candidate.address.to_string();
     WorkerAddress address;
     address.endpoint = {.host = ip, .port = candidate.port, .name = {}};
-    WorkerClient client(services_.http, std::move(address), no_job);
+    WorkerClient client(services_.http, std::move(address));
     auto const health = co_await client.who_answers(
         candidate.was_asked ? limits::health_timeout : limits::discovery_first_try);
     if (is_over_) co_return;
@@ -195,7 +193,7 @@ class SecondLook {
     WorkerAddress address{.rank = worker.rank,
                           .id = worker.id,
                           .endpoint = {.host = worker.ip, .port = worker.port, .name = {}}};
-    WorkerClient client(services_.http, std::move(address), no_job);
+    WorkerClient client(services_.http, std::move(address));
     auto const health = co_await client.health();
     answers_[index] = health.has_value();
     if (++asked_count_ == workers_.size()) tasks_.cancel();

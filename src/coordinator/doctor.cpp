@@ -24,7 +24,6 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-std::string const no_job;
 // A worker that took longer is asked again: half of it is how far its clock can be misread.
 constexpr std::chrono::milliseconds round_trip_good = 200ms;
 
@@ -111,7 +110,7 @@ Awaitable<void> ask_api(Asking& asking, Config const& config, Endpoint endpoint,
 
 Awaitable<Result<WorkerHealth>> ask_once(Asking& asking, DeviceConfig const& device,
                                          WorkerFacts& facts) {
-  WorkerClient worker(asking.http, address_of(device), no_job);
+  WorkerClient worker(asking.http, address_of(device));
   auto const begun = Clock::now();
   auto const begun_ms = wall_clock_ms();
   auto health = co_await worker.who_answers();

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/bytes.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "net/api_reply.h"
@@ -63,7 +64,7 @@ Result<std::optional<DrillResult>> parse_drill_result(std::string_view text) {
 
 Result<void> keep_drill_result(std::filesystem::path const& path, DrillResult const& result) {
   auto const text = serialize(result);
-  return write_durably(path, std::as_bytes(std::span(text)));
+  return write_durably(path, bytes_of(text));
 }
 
 Result<std::optional<DrillResult>> read_drill_result(std::filesystem::path const& path) {
@@ -72,8 +73,7 @@ Result<std::optional<DrillResult>> read_drill_result(std::filesystem::path const
     if (bytes.error().kind == ErrorKind::not_found) return std::optional<DrillResult>();
     return bytes.error();
   }
-  auto result = parse_drill_result(
-      std::string_view(reinterpret_cast<char const*>(bytes.value().data()), bytes.value().size()));
+  auto result = parse_drill_result(text_of(bytes.value()));
   if (result.has_error()) {
     return fail(ErrorKind::invalid, "{}: {}; it is written anew by the next drill",
                 printable(path.native()), result.error().message);

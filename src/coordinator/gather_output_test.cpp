@@ -7,7 +7,9 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "base/test_folder.h"
+#include "format/test_key.h"
 #include "transfer/checkpoint_writer.h"
 
 namespace grove {
@@ -16,10 +18,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view content = "0123456789";
-
-CheckpointKey key_of(std::string_view identity) {
-  return CheckpointKey::parse(identity).value();
-}
 
 // Two workers that answer; the first holds shard 0 of each identity.
 ClusterView view_of(std::vector<std::string> const& identities) {
@@ -86,7 +84,7 @@ class GatherOutputTest : public testing::Test {
                                             .mark = "x@7",
                                             .make_folders = true});
     ASSERT_TRUE(writer) << writer.error().message;
-    ASSERT_TRUE(writer.value().write(std::as_bytes(std::span(content)), 0));
+    ASSERT_TRUE(writer.value().write(bytes_of(content), 0));
     ASSERT_TRUE(writer.value().commit());
   }
 

@@ -60,11 +60,6 @@ class Waiting {
   std::optional<Result<Generation>> answer;
 };
 
-// Lets everything run that can.
-Awaitable<void> settle() {
-  for (int i = 0; i < 10; ++i) co_await asio::post(asio::use_awaitable);
-}
-
 void expect_fresh_at_once(FilePlan const& plan, std::optional<Manifest> newest) {
   TestLoop loop;
   GenerationChoice choice(loop.executor(), plan, std::move(newest), fresh);

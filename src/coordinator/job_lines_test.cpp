@@ -8,15 +8,12 @@
 #include <gtest/gtest.h>
 
 #include "base/limits.h"
+#include "format/test_key.h"
 
 namespace grove {
 namespace {
 
 using namespace std::chrono_literals;
-
-CheckpointKey key_of(std::string_view identity) {
-  return CheckpointKey::parse(identity).value();
-}
 
 CheckpointKey const step_100 = key_of("run1/step_100/model.safetensors");
 constexpr std::string_view refused = "pi4-3 (192.168.1.3:5003): connection refused";

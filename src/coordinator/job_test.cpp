@@ -27,11 +27,6 @@ Awaitable<void> follow(Job& job, Lines& seen) {
   }
 }
 
-// Lets everything run that can.
-Awaitable<void> settle() {
-  for (int i = 0; i < 10; ++i) co_await asio::post(asio::use_awaitable);
-}
-
 TEST(Job, SaysWhatItIs) {
   TestLoop loop;
   auto const job = a_job(loop, JobKind::gather);

@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "coordinator/discovery.h"
 #include "net/host_label.h"
@@ -25,7 +26,7 @@ class JoinLines {
       : on_progress_(std::move(on_progress)) {}
 
   Result<void> take(std::span<std::byte const> bytes) {
-    pending_.append(reinterpret_cast<char const*>(bytes.data()), bytes.size());
+    pending_.append(text_of(bytes));
     std::size_t begin = 0;
     for (auto end = pending_.find('\n'); end != std::string::npos;
          end = pending_.find('\n', begin)) {
@@ -102,7 +103,7 @@ Awaitable<Result<JoinGrant>> join_master(Endpoint master, JoinRequest request,
   call.method = http::verb::post;
   call.target = "/join";
   call.content_type = "application/json";
-  call.body = std::as_bytes(std::span(body));
+  call.body = bytes_of(body);
   JoinLines lines(std::move(on_progress));
   ReplySink const sink = [&lines](std::span<std::byte const> bytes) -> Awaitable<Result<void>> {
     co_return lines.take(bytes);

@@ -6,6 +6,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "net/local_address.h"
 #include "net/task_group.h"
@@ -76,7 +77,7 @@ Result<void> JoinDesk::start() {
 Awaitable<Result<void>> JoinDesk::take(HttpRequest& request, HttpResponder& responder) {
   auto ip = host_part(request.remote_address());
   CO_TRY(auto const body, co_await request.read_body(limits::json_body_bytes_max));
-  CO_TRY(auto join, parse_join({reinterpret_cast<char const*>(body.data()), body.size()}));
+  CO_TRY(auto join, parse_join(text_of(body)));
   CO_TRY(auto guest, admit(std::move(join), std::move(ip)));
   auto result = co_await serve(guest, responder);
   if (result.has_error()) leave(guest);

@@ -10,11 +10,8 @@
 namespace grove {
 namespace {
 
-// Reads go without a lease: they pin nothing.
-std::string const no_job;
-
 Awaitable<void> probe_one(Services const& services, Config const& config, Member& member) {
-  WorkerClient worker(services.http, address_of(config.workers[member.worker_index]), no_job);
+  WorkerClient worker(services.http, address_of(config.workers[member.worker_index]));
   auto health = co_await worker.health();
   if (health.has_value()) {
     member.health = std::move(health).value();
@@ -45,7 +42,7 @@ Awaitable<void> survey_one(Services const& services, Config const& config,
                            ClusterView& view) {
   co_await probe_one(services, config, member);
   if (!member.health) co_return;
-  WorkerClient worker(services.http, address_of(config.workers[member.worker_index]), no_job);
+  WorkerClient worker(services.http, address_of(config.workers[member.worker_index]));
   auto page = co_await worker.inventory(only);
   if (page.has_error()) {
     member.health.reset();
@@ -79,7 +76,7 @@ using Question = std::function<Awaitable<Result<InventoryPage>>(WorkerClient&)>;
 
 Awaitable<void> ask_one(Services const& services, Config const& config, std::size_t worker_index,
                         Question const& question, std::vector<WorkerInventory>& inventories) {
-  WorkerClient worker(services.http, address_of(config.workers[worker_index]), no_job);
+  WorkerClient worker(services.http, address_of(config.workers[worker_index]));
   auto page = co_await question(worker);
   if (!page) co_return;
   inventories.push_back(inventory_of(worker_index, std::move(page.value().refs)));

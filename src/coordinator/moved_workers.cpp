@@ -15,8 +15,6 @@
 namespace grove {
 namespace {
 
-std::string const no_job;
-
 struct Absence {
   std::size_t worker_index = 0;
   Error error;
@@ -24,7 +22,7 @@ struct Absence {
 
 Awaitable<void> ask(Services& services, Config const& config, std::size_t index,
                     std::vector<Absence>& absent) {
-  WorkerClient worker(services.http, address_of(config.workers[index]), no_job);
+  WorkerClient worker(services.http, address_of(config.workers[index]));
   auto const health = co_await worker.health();
   if (health.has_error()) absent.push_back({.worker_index = index, .error = health.error()});
 }
@@ -78,7 +76,7 @@ void tell_trouble(Services& services, Error const& trouble) {
 
 Awaitable<void> ask_remembered(Services& services, DeviceConfig device,
                                std::vector<FoundWorker>& there) {
-  WorkerClient client(services.http, address_of(device), no_job);
+  WorkerClient client(services.http, address_of(device));
   auto const health = co_await client.health();
   if (health.has_error() || health.value().host != device.host) co_return;
   there.push_back({.ip = device.ip,

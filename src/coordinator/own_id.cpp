@@ -7,6 +7,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/bytes.h"
 #include "base/digest.h"
 #include "base/random.h"
 
@@ -24,14 +25,13 @@ std::string new_id() {
 // The id that lies there, or a new one that lies there now.
 Result<std::string> read_or_make(fs::path const& path) {
   if (auto const bytes = read_whole(path, id_digits); bytes.has_value()) {
-    std::string_view const text(reinterpret_cast<char const*>(bytes.value().data()),
-                                bytes.value().size());
+    auto const text = text_of(bytes.value());
     bool const is_id = text.size() == id_digits &&
                        text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
     if (is_id) return std::string(text);
   }
   auto id = new_id();
-  TRY(write_durably(path, std::as_bytes(std::span(id))));
+  TRY(write_durably(path, bytes_of(id)));
   return id;
 }
 

@@ -7,6 +7,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/config_file.h"
 #include "base/limits.h"
 #include "coordinator/moved_workers.h"
 #include "coordinator/repair_workers.h"

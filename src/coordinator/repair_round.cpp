@@ -4,6 +4,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "net/parallel.h"
 #include "net/throttle.h"
@@ -342,7 +343,7 @@ Awaitable<Result<void>> RepairRound::put_manifest(Planned const& planned, std::s
   CO_TRY(co_await bring(to, from, manifest.header_list));
   auto worker = client(to);
   auto const text = serialize(manifest);
-  CO_TRY(co_await worker.put_manifest(planned.what.digest, std::as_bytes(std::span(text))));
+  CO_TRY(co_await worker.put_manifest(planned.what.digest, bytes_of(text)));
   co_return co_await put_ref(to, from, ref_of(planned, RefName{}, planned.what.digest));
 }
 

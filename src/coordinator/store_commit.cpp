@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/bytes.h"
 #include "coordinator/job_lines.h"
 #include "coordinator/store_job.h"
 
@@ -16,7 +17,7 @@ Awaitable<Result<void>> StoreJob::commit() {
   CO_TRY(auto const generation, co_await choice_->wait());
   manifest_ = choice_->repeated() ? *choice_->repeated() : build_manifest(generation);
   auto const text = serialize(*manifest_);
-  auto const bytes = std::as_bytes(std::span(text));
+  auto const bytes = bytes_of(text);
   auto const digest = sha256(text);
   auto const keepers_count = holders_.size();
   auto const wanted = holders_wanted();

@@ -19,9 +19,6 @@ namespace {
 
 using nlohmann::json;
 
-// These pin nothing.
-std::string const no_job;
-
 struct Told {
   bool kept = false;
   std::string detail;
@@ -29,7 +26,7 @@ struct Told {
 
 Awaitable<void> tell_one(Services& services, DeviceConfig const& device,
                          std::span<std::byte const> list, Told& told) {
-  WorkerClient worker(services.http, address_of(device), no_job);
+  WorkerClient worker(services.http, address_of(device));
   auto const health = co_await worker.health();
   if (health.has_error()) {
     told.detail = health.error().message;
@@ -50,7 +47,7 @@ class WholeVerification : public Verification {
  private:
   Awaitable<void> verify(std::size_t index) override {
     auto const& device = config().workers[index];
-    WorkerClient worker(services_.http, address_of(device), no_job);
+    WorkerClient worker(services_.http, address_of(device));
     auto summary = Result<ScrubSummary>(ScrubSummary{});
     auto const health = co_await worker.health();
     if (health.has_error()) {

@@ -5,17 +5,11 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/config_file.h"
 #include "base/limits.h"
 #include "net/parallel.h"
 
 namespace grove {
-namespace {
-
-// A look pins nothing.
-std::string const no_job;
-
-}  // namespace
-
 WorkerWatch::WorkerWatch(Config const& config, Services& services)
     : config_path_(config.source), services_(services), tasks_(services.executor) {
   begin_counts(config);
@@ -110,7 +104,7 @@ Awaitable<Result<WorkerHealth>> WorkerWatch::ask(DeviceConfig const& worker) {
 
 Awaitable<void> WorkerWatch::ask_there(WorkerAddress there, Result<WorkerHealth>& answer,
                                        TaskGroup& all) {
-  WorkerClient client(services_.http, std::move(there), no_job);
+  WorkerClient client(services_.http, std::move(there));
   answer = co_await client.health(services_.coordinator_id);
   if (answer.has_value()) all.cancel();
 }

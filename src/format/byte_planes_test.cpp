@@ -10,7 +10,7 @@
 namespace grove {
 namespace {
 
-Bytes bytes_of(std::initializer_list<int> values) {
+Bytes octets(std::initializer_list<int> values) {
   Bytes bytes;
   for (int const value : values) bytes.push_back(static_cast<std::byte>(value));
   return bytes;
@@ -40,16 +40,16 @@ constexpr std::array<PlaneLayout, 8> layouts{
     {{1, 0}, {2, 0}, {2, 1}, {4, 0}, {4, 1}, {8, 0}, {8, 4}, {8, 63}}};
 
 TEST(BytePlanes, HoldOneByteOfEveryValueEach) {
-  Bytes const raw = bytes_of({0x01, 0x02, 0x03, 0x04, 0x11, 0x12, 0x13, 0x14});
-  EXPECT_EQ(split(raw, {4, 0}), bytes_of({0x01, 0x11, 0x02, 0x12, 0x03, 0x13, 0x04, 0x14}));
+  Bytes const raw = octets({0x01, 0x02, 0x03, 0x04, 0x11, 0x12, 0x13, 0x14});
+  EXPECT_EQ(split(raw, {4, 0}), octets({0x01, 0x11, 0x02, 0x12, 0x03, 0x13, 0x04, 0x14}));
 }
 
 TEST(BytePlanes, PutTheExponentIntoOneByte) {
   // -1.5 as BF16, F32 and F64: exponents 127, 127 and 1023.
-  EXPECT_EQ(split(bytes_of({0xc0, 0xbf}), {2, 1}), bytes_of({0x81, 0x7f}));
-  EXPECT_EQ(split(bytes_of({0x00, 0x00, 0xc0, 0xbf}), {4, 1}), bytes_of({0x01, 0x00, 0x80, 0x7f}));
-  EXPECT_EQ(split(bytes_of({0, 0, 0, 0, 0, 0, 0xf8, 0xbf}), {8, 4}),
-            bytes_of({0x0b, 0, 0, 0, 0, 0, 0x80, 0xff}));
+  EXPECT_EQ(split(octets({0xc0, 0xbf}), {2, 1}), octets({0x81, 0x7f}));
+  EXPECT_EQ(split(octets({0x00, 0x00, 0xc0, 0xbf}), {4, 1}), octets({0x01, 0x00, 0x80, 0x7f}));
+  EXPECT_EQ(split(octets({0, 0, 0, 0, 0, 0, 0xf8, 0xbf}), {8, 4}),
+            octets({0x0b, 0, 0, 0, 0, 0, 0x80, 0xff}));
 }
 
 TEST(BytePlanes, KeepEveryBitPatternOf16Bits) {
@@ -90,9 +90,9 @@ TEST(BytePlanes, GiveBackEveryLengthAtEveryAlignment) {
 
 TEST(BytePlanes, OfADifferenceAreSmallNumbersForSmallChanges) {
   // 16-bit values: one less, the same, one more, two less, and the widest change there is.
-  Bytes const base = bytes_of({0x00, 0x01, 0x34, 0x12, 0xff, 0x00, 0x01, 0x00, 0x00, 0x00});
-  Bytes const raw = bytes_of({0xff, 0x00, 0x34, 0x12, 0x00, 0x01, 0xff, 0xff, 0x00, 0x80});
-  EXPECT_EQ(difference(raw, base, 2), bytes_of({1, 0, 2, 3, 0xff, 0, 0, 0, 0, 0xff}));
+  Bytes const base = octets({0x00, 0x01, 0x34, 0x12, 0xff, 0x00, 0x01, 0x00, 0x00, 0x00});
+  Bytes const raw = octets({0xff, 0x00, 0x34, 0x12, 0x00, 0x01, 0xff, 0xff, 0x00, 0x80});
+  EXPECT_EQ(difference(raw, base, 2), octets({1, 0, 2, 3, 0xff, 0, 0, 0, 0, 0xff}));
 }
 
 TEST(BytePlanes, OfADifferenceRebuildTheValues) {

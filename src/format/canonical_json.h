@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/bytes.h"
 #include "base/digest.h"
 #include "base/error.h"
 
@@ -27,7 +28,7 @@ class CanonicalReader {
  public:
   // `what` is the document's kind in messages ("manifest").
   CanonicalReader(std::span<std::byte const> bytes, std::string_view what)
-      : text_(reinterpret_cast<char const*>(bytes.data()), bytes.size()), what_(what) {}
+      : text_(text_of(bytes)), what_(what) {}
 
   // Refuses a document that does not end with `,"version":<version>}`, before anything else: the
   // keys of another version are not ours to judge.

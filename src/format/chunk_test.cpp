@@ -9,40 +9,22 @@
 #include <xxhash.h>
 #include <zstd.h>
 
+#include "base/bytes.h"
 #include "format/little_endian.h"
+#include "format/test_envelope.h"
+#include "format/weights_fixture.h"
 
 namespace grove {
 namespace {
 
-using Bytes = std::vector<std::byte>;
-
-Bytes bytes_of(std::string_view text) {
-  auto const bytes = std::as_bytes(std::span(text));
+Bytes copied(std::string_view text) {
+  auto const bytes = bytes_of(text);
   return {bytes.begin(), bytes.end()};
 }
 
 Bytes encoded(std::span<std::byte const> raw, Codec codec) {
   Buffer const chunk = encode_chunk(raw, codec);
   return {chunk.span().begin(), chunk.span().end()};
-}
-
-// Bytes no codec makes smaller.
-Bytes noise(std::size_t size) {
-  Bytes bytes(size);
-  std::uint32_t state = 1;
-  for (std::byte& byte : bytes) {
-    state = state * 1664525 + 1013904223;
-    byte = static_cast<std::byte>(state >> 24);
-  }
-  return bytes;
-}
-
-// Makes the checksum right again after a field or the payload was changed, as an attacker would.
-void reseal(Bytes& chunk) {
-  Bytes covered(chunk.begin(), chunk.begin() + 24);
-  covered.insert(covered.end(), chunk.begin() + 32, chunk.end());
-  store_little_endian(std::span(chunk), 24,
-                      std::uint64_t{XXH3_64bits(covered.data(), covered.size())});
 }
 
 // A sealed zstd chunk of this payload that claims `raw_bytes`.
@@ -84,22 +66,22 @@ ErrorKind refusal_of(std::span<std::byte const> chunk, Digest const& digest) {
 }
 
 TEST(Chunk, IsLaidOutAsDocumented) {
-  Bytes const chunk = encoded(bytes_of("smoltorrent"), Codec::raw);
+  Bytes const chunk = encoded(copied("smoltorrent"), Codec::raw);
   ASSERT_EQ(chunk.size(), 32u + 11u);
-  EXPECT_EQ(Bytes(chunk.begin(), chunk.begin() + 8), bytes_of("grvchunk"));
+  EXPECT_EQ(Bytes(chunk.begin(), chunk.begin() + 8), copied("grvchunk"));
   EXPECT_EQ(load_little_endian<std::uint16_t>(chunk, 8), 1u);
   EXPECT_EQ(load_little_endian<std::uint16_t>(chunk, 10), 0u);
   EXPECT_EQ(load_little_endian<std::uint32_t>(chunk, 12), 11u);
   EXPECT_EQ(load_little_endian<std::uint32_t>(chunk, 16), 11u);
   EXPECT_EQ(load_little_endian<std::uint32_t>(chunk, 20), 0u);
-  EXPECT_EQ(Bytes(chunk.begin() + 32, chunk.end()), bytes_of("smoltorrent"));
+  EXPECT_EQ(Bytes(chunk.begin() + 32, chunk.end()), copied("smoltorrent"));
   // The worked example of docs/formats.md.
   EXPECT_EQ(load_little_endian<std::uint64_t>(chunk, 24), 0x722aa91ffb2ad590u);
 }
 
 TEST(Chunk, GivesBackWhatWasEncoded) {
   Bytes const zeros(limits::chunk_bytes_max, std::byte{0});
-  for (Bytes const& raw : {bytes_of("x"), zeros, noise(limits::chunk_bytes_max), noise(1000)}) {
+  for (Bytes const& raw : {copied("x"), zeros, noise(limits::chunk_bytes_max), noise(1000)}) {
     for (Codec const codec : {Codec::raw, Codec::zstd}) {
       EXPECT_EQ(decode(encoded(raw, codec), sha256(raw)).value(), raw);
     }
@@ -134,7 +116,7 @@ TEST(Chunk, IsSealedInPlaceAsIfItWereEncoded) {
 }
 
 TEST(Chunk, DecodesARawOneWithoutCopyingIt) {
-  Bytes const chunk = encoded(bytes_of("smoltorrent"), Codec::raw);
+  Bytes const chunk = encoded(copied("smoltorrent"), Codec::raw);
   Buffer scratch;
   auto const raw = decode_chunk(chunk, sha256("smoltorrent"), scratch).value();
   EXPECT_EQ(raw.data(), chunk.data() + limits::chunk_header_bytes);
@@ -165,7 +147,7 @@ TEST(Chunk, IsCorruptWhenCutOrLengthened) {
 }
 
 TEST(Chunk, IsCorruptUnderAnotherName) {
-  EXPECT_EQ(refusal_of(encoded(bytes_of("a"), Codec::raw), sha256("b")), ErrorKind::corrupt);
+  EXPECT_EQ(refusal_of(encoded(copied("a"), Codec::raw), sha256("b")), ErrorKind::corrupt);
 }
 
 TEST(ChunkHeader, RefusesWhatItDoesNotKnow) {

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <zstd.h>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "format/little_endian.h"
 #include "format/weights_fixture.h"
@@ -97,7 +98,7 @@ TEST(Codec, SaysWithinTwoHundredthsWhatItWillSave) {
 TEST(Codec, LooksForRepetitionsWhereThereAreAny) {
   std::string text;
   for (int i = 0; i < 20'000; ++i) text += "\"model.layers." + std::to_string(i) + "\":{},";
-  auto const bytes = std::as_bytes(std::span(text));
+  auto const bytes = bytes_of(text);
   EXPECT_EQ(choose_codec(bytes, ValueType::unknown).codec, Codec::zstd);
   EXPECT_LT(ratio_of(bytes, ValueType::unknown), 0.2);
   // Repeated only far apart, which no sample shows; the codec is told.

@@ -17,7 +17,7 @@ constexpr EnvelopeKind delta_kind{.noun = "delta",
                                   .magic = {'g', 'r', 'v', 'd', 'e', 'l', 't', 'a'}};
 
 constexpr SampleShape sample_shape{.windows_count = 8, .window_bytes = 1024};
-using Sample = std::array<std::byte, sample_shape.windows_count * sample_shape.window_bytes>;
+using SampleRoom = std::array<std::byte, sample_shape.windows_count * sample_shape.window_bytes>;
 
 // A sample's guess is wrong by a hundredth or two; what it gives up must be worse than that.
 constexpr double hopeless = 1.03;
@@ -50,9 +50,9 @@ std::span<std::size_t const> widths_of(ValueType type) {
 
 WidthGuess guess_width(std::span<std::byte const> raw, std::span<std::byte const> base,
                        ValueType type) {
-  Sample raw_room;
-  Sample base_room;
-  Sample planes_room;
+  SampleRoom raw_room;
+  SampleRoom base_room;
+  SampleRoom planes_room;
   auto const raw_sample = take_sample(raw, sample_shape, raw_room);
   auto const base_sample = take_sample(base, sample_shape, base_room);
   std::optional<WidthGuess> best;

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "format/chunk.h"
 #include "format/little_endian.h"
+#include "format/test_envelope.h"
 #include "format/weights_fixture.h"
 
 namespace grove {
@@ -37,13 +38,6 @@ ErrorKind refusal(std::span<std::byte const> delta, std::span<std::byte const> b
   auto const raw = decode(delta, base, digest);
   EXPECT_TRUE(raw.has_error());
   return raw.has_error() ? raw.error().kind : ErrorKind::internal;
-}
-
-void reseal(Bytes& delta) {
-  Bytes covered(delta.begin(), delta.begin() + 24);
-  covered.insert(covered.end(), delta.begin() + 32, delta.end());
-  store_little_endian(std::span(delta), 24,
-                      std::uint64_t{XXH3_64bits(covered.data(), covered.size())});
 }
 
 // The next step of F32 weights: a few in a thousand of each value.

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 
 namespace grove {
@@ -17,11 +18,7 @@ Digest digest_of(std::string_view text) {
   return sha256(text);
 }
 
-std::span<std::byte const> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
-
-Manifest example() {
+Manifest example_manifest() {
   return {.identity = "run1/step_100/model.safetensors",
           .generation = Generation{1760000000000},
           .kind = CheckpointKind::safetensors,
@@ -47,18 +44,18 @@ std::string refusal_of(std::string_view json) {
 
 // The example's JSON with one place changed.
 std::string changed(std::string_view from, std::string_view to) {
-  std::string json = serialize(example());
+  std::string json = serialize(example_manifest());
   std::size_t const offset = json.find(from);
   EXPECT_NE(offset, std::string::npos) << from;
   return json.replace(offset, from.size(), to);
 }
 
 TEST(Manifest, IsGivenBackAsItWas) {
-  EXPECT_EQ(parse_manifest(bytes_of(serialize(example()))).value(), example());
+  EXPECT_EQ(parse_manifest(bytes_of(serialize(example_manifest()))).value(), example_manifest());
 }
 
 TEST(Manifest, KeepsTheExtremesOfItsNumbers) {
-  Manifest manifest = example();
+  Manifest manifest = example_manifest();
   manifest.kind = CheckpointKind::opaque;
   manifest.generation.value = std::numeric_limits<std::uint64_t>::max();
   manifest.header_bytes = 0;
@@ -73,13 +70,13 @@ TEST(Manifest, KeepsTheExtremesOfItsNumbers) {
 }
 
 TEST(Manifest, KeepsAnIdentityWithQuotesAndBackslashes) {
-  Manifest manifest = example();
+  Manifest manifest = example_manifest();
   manifest.identity = "a\\b/\"模型\"🙂.pt";
   EXPECT_EQ(parse_manifest(bytes_of(serialize(manifest))).value(), manifest);
 }
 
 TEST(Manifest, IsTheJsonThatAnyParserReadsAndSorts) {
-  std::string const text = serialize(example());
+  std::string const text = serialize(example_manifest());
   auto const json = nlohmann::json::parse(text);
   EXPECT_EQ(json.dump(), text);
   EXPECT_EQ(json["identity"], "run1/step_100/model.safetensors");
@@ -94,7 +91,7 @@ TEST(Manifest, HasOneSpellingOnly) {
         changed("\"file_bytes\":1000", "\"file_bytes\":1000.0"),
         changed("\"mtime_ns\":1760000000123456789", "\"mtime_ns\":-0"), changed("run1/", "run1\\/"),
         changed("run1/", "r\\u0075n1/"), changed("{\"file_bytes\"", " {\"file_bytes\""),
-        serialize(example()) + "\n"}) {
+        serialize(example_manifest()) + "\n"}) {
     EXPECT_NE(refusal_of(json), "accepted") << json;
   }
   std::string upper = digest_of("file").hex();
@@ -119,7 +116,7 @@ TEST(Manifest, RefusesNumbersThatDoNotFit) {
 }
 
 TEST(Manifest, IsNotCutAtAnyByte) {
-  std::string const json = serialize(example());
+  std::string const json = serialize(example_manifest());
   for (std::size_t size = 0; size < json.size(); ++size) {
     EXPECT_NE(refusal_of(std::string_view(json).substr(0, size)), "accepted");
   }
@@ -145,7 +142,7 @@ TEST(Manifest, RefusesAnUnknownKind) {
 
 TEST(Manifest, HasShardsThatFollowOneAnotherFromHeaderToEnd) {
   auto const refusal = [](auto const& change) {
-    Manifest manifest = example();
+    Manifest manifest = example_manifest();
     change(manifest);
     return refusal_of(serialize(manifest));
   };
@@ -166,7 +163,7 @@ TEST(Manifest, HasShardsThatFollowOneAnotherFromHeaderToEnd) {
 }
 
 TEST(Manifest, MayHaveAsManyShardsAsTheLimitAndNoMore) {
-  Manifest manifest = example();
+  Manifest manifest = example_manifest();
   manifest.shards.resize(limits::shards_count_max, {.begin = 1000, .end = 1000});
   EXPECT_EQ(refusal_of(serialize(manifest)), "accepted");
   manifest.shards.push_back({.begin = 1000, .end = 1000});
@@ -179,13 +176,13 @@ TEST(Manifest, RefusesToReadMoreThanTheLimit) {
 }
 
 TEST(Manifest, HasTheSameContentWheneverItWasStored) {
-  Manifest later = example();
+  Manifest later = example_manifest();
   later.generation.value += 1;
   later.mtime_ns += 1;
   later.redundancy += 1;
-  EXPECT_TRUE(example().same_content(later));
+  EXPECT_TRUE(example_manifest().same_content(later));
   later.shards[0].list = digest_of("other");
-  EXPECT_FALSE(example().same_content(later));
+  EXPECT_FALSE(example_manifest().same_content(later));
 }
 
 ShardList example_list() {

@@ -6,20 +6,14 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "base/bytes.h"
 #include "base/limits.h"
+#include "format/test_key.h"
 
 namespace grove {
 namespace {
 
-std::span<std::byte const> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
-
-CheckpointKey key_of(std::string_view identity) {
-  return CheckpointKey::parse(identity).value();
-}
-
-Ref example() {
+Ref example_ref() {
   return {.key = key_of("run1/step_100/model.safetensors"),
           .generation = Generation{1760000000000},
           .name = RefName{ShardIndex{3}},
@@ -46,23 +40,23 @@ std::string replaced(std::string text, std::string_view from, std::string_view t
 }
 
 TEST(Ref, IsGivenBackAsItWas) {
-  EXPECT_EQ(parse_ref(bytes_of(serialize(example()))).value(), example());
-  Ref manifest = example();
+  EXPECT_EQ(parse_ref(bytes_of(serialize(example_ref()))).value(), example_ref());
+  Ref manifest = example_ref();
   manifest.name = RefName{};
   EXPECT_EQ(parse_ref(bytes_of(serialize(manifest))).value(), manifest);
 }
 
 TEST(Ref, IsCanonicalJson) {
   EXPECT_EQ(
-      serialize(example()),
+      serialize(example_ref()),
       R"({"generation":1760000000000,"identity":"run1/step_100/model.safetensors","name":"3",)"
       R"("target":")" +
           sha256("list").hex() + R"(","version":1})");
-  EXPECT_EQ(nlohmann::json::parse(serialize(example())).dump(), serialize(example()));
+  EXPECT_EQ(nlohmann::json::parse(serialize(example_ref())).dump(), serialize(example_ref()));
 }
 
 TEST(Ref, RefusesAnythingElse) {
-  std::string const json = serialize(example());
+  std::string const json = serialize(example_ref());
   for (auto const& [from, to] : std::vector<std::pair<std::string, std::string>>{
            {"\"name\":\"3\"", "\"name\":3"},
            {"\"name\":\"3\"", "\"name\":\"03\""},

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/bytes.h"
 #include "format/little_endian.h"
 #include "format/safetensors.h"
 
@@ -38,7 +39,7 @@ inline ByteReader reader_of(std::string text, std::size_t piece_bytes = 1 << 20)
 // Appends what it is given to `text`, which must outlive it.
 inline ByteSink sink_into(std::string& text) {
   return [&text](std::span<std::byte const> bytes) -> Result<void> {
-    text.append(reinterpret_cast<char const*>(bytes.data()), bytes.size());
+    text.append(text_of(bytes));
     return ok();
   };
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "format/header_reader.h"
 #include "format/header_source.h"
@@ -301,7 +302,7 @@ Result<std::uint64_t> write_shard_header(HeaderOpener const& open, std::uint64_t
   std::array<std::byte, header_prefix_bytes> prefix{};
   store_little_endian(std::span<std::byte>(prefix), 0, padded(json_bytes));
   TextOutput output(sink);
-  TRY(output.append({reinterpret_cast<char const*>(prefix.data()), prefix.size()}));
+  TRY(output.append(text_of(prefix)));
   TRY(ByteReader const reader, open());
   WritingPass pass(output, file_bytes, shard, contents.is_ours);
   TRY(visit_header(reader, file_bytes, pass, ErrorKind::corrupt));

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "format/chunk.h"
 #include "format/delta.h"
 
@@ -20,7 +21,7 @@ Bytes tensors_of(std::string const& name) {
   std::string const content(std::istreambuf_iterator<char>(file), {});
   std::uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, content.data(), sizeof(header_bytes));
-  auto const data = std::as_bytes(std::span(content)).subspan(sizeof(header_bytes) + header_bytes);
+  auto const data = bytes_of(content).subspan(sizeof(header_bytes) + header_bytes);
   return {data.begin(), data.end()};
 }
 

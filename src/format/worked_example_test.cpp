@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "format/chunk.h"
 #include "format/delta.h"
 #include "format/manifest.h"
@@ -33,7 +34,7 @@ std::string hex_of(std::span<std::byte const> bytes) {
   return hex;
 }
 
-std::string bytes_of(std::string_view hex) {
+std::string from_hex(std::string_view hex) {
   std::string bytes;
   for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
     bytes.push_back(static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16)));
@@ -76,8 +77,7 @@ TEST(WorkedExample, OfASafetensorsFileAndItsShard) {
 
 TEST(WorkedExample, OfAChunk) {
   std::string_view const raw = "smoltorrent";
-  EXPECT_TRUE(
-      is_on_the_page(hex_of(encode_chunk(std::as_bytes(std::span(raw)), Codec::raw).span())));
+  EXPECT_TRUE(is_on_the_page(hex_of(encode_chunk(bytes_of(raw), Codec::raw).span())));
 }
 
 // Read, not made: another zstd may spell its frames otherwise, but these stay readable for ever.
@@ -101,13 +101,11 @@ TEST(WorkedExample, OfAChunkInBytePlanesAndOfADelta) {
   EXPECT_TRUE(is_on_the_page(head + planes));
   EXPECT_TRUE(is_on_the_page(delta));
   Buffer scratch;
-  std::string const chunk_bytes = bytes_of(head + planes);
+  std::string const chunk_bytes = from_hex(head + planes);
+  EXPECT_TRUE(decode_chunk(bytes_of(chunk_bytes), sha256(ones), scratch).has_value());
+  std::string const delta_bytes = from_hex(delta);
   EXPECT_TRUE(
-      decode_chunk(std::as_bytes(std::span(chunk_bytes)), sha256(ones), scratch).has_value());
-  std::string const delta_bytes = bytes_of(delta);
-  EXPECT_TRUE(decode_delta(std::as_bytes(std::span(delta_bytes)), std::as_bytes(std::span(base)),
-                           sha256(ones), scratch)
-                  .has_value());
+      decode_delta(bytes_of(delta_bytes), bytes_of(base), sha256(ones), scratch).has_value());
 }
 
 TEST(WorkedExample, OfAShardList) {

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 
 namespace grove {
@@ -44,7 +45,7 @@ Awaitable<Result<void>> ApiClient::stream_lines(std::string target,
                                                 http::verb method) {
   std::string pending;
   ReplySink const sink = [&](std::span<std::byte const> bytes) -> Awaitable<Result<void>> {
-    pending.append(reinterpret_cast<char const*>(bytes.data()), bytes.size());
+    pending.append(text_of(bytes));
     std::size_t begin = 0;
     for (auto end = pending.find('\n'); end != std::string::npos; end = pending.find('\n', begin)) {
       on_line(std::string_view(pending).substr(begin, end - begin));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/bytes.h"
 #include "net/connection_pool.h"
 #include "net/dial.h"
 #include "net/http_exchange.h"
@@ -106,7 +107,7 @@ std::string Endpoint::text() const {
 }
 
 std::string_view HttpReply::text() const {
-  return {reinterpret_cast<char const*>(body.data()), body.size()};
+  return text_of(body);
 }
 
 }  // namespace grove

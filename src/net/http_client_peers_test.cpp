@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "net/http_client.h"
 #include "net/http_probe.h"
 #include "net/test_loop.h"
@@ -94,10 +95,8 @@ TEST_F(HttpClientPeersTest, GivesUpAListenerThatNeverAccepts) {
 TEST_F(HttpClientPeersTest, GivesUpWhenNobodyTakesTheBody) {
   loop_.run([&]() -> Awaitable<void> {
     std::string const body(64 * limits::mib, 'x');
-    HttpCall call{.method = http::verb::put,
-                  .target = "/x",
-                  .body = std::as_bytes(std::span(body)),
-                  .idle_timeout = 50ms};
+    HttpCall call{
+        .method = http::verb::put, .target = "/x", .body = bytes_of(body), .idle_timeout = 50ms};
     auto const reply = co_await client_.call(peer_.endpoint(), call);
     EXPECT_EQ(reply.error().kind, ErrorKind::unavailable);
     EXPECT_LT(client_.traffic().sent, body.size());

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "net/http_server.h"
 #include "net/test_loop.h"
 
@@ -12,10 +13,6 @@ namespace grove {
 namespace {
 
 using namespace std::chrono_literals;
-
-std::span<std::byte const> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
 
 // A client against our own server.
 class HttpClientTest : public testing::Test {
@@ -145,7 +142,7 @@ TEST_F(HttpClientTest, HandsOnPiecesAsTheyCome) {
   run([this]() -> Awaitable<void> {
     std::vector<std::string> pieces;
     auto sink = [&](std::span<std::byte const> piece) -> Awaitable<Result<void>> {
-      pieces.emplace_back(reinterpret_cast<char const*>(piece.data()), piece.size());
+      pieces.emplace_back(text_of(piece));
       may_go_on_ = true;  // so the second line is written only after the first was here
       next_.notify_all();
       co_return ok();

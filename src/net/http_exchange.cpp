@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/bytes.h"
 #include "net/network_error.h"
 #include "net/url.h"
 
@@ -47,7 +48,7 @@ bool HttpExchange::was_dead() const {
 
 Awaitable<error_code> HttpExchange::send() {
   auto const head = request_head();
-  Connection::Parts const parts{std::as_bytes(std::span(head)), call_.body};
+  Connection::Parts const parts{bytes_of(head), call_.body};
   auto const sent = co_await connection_.write(parts, call_.idle_timeout);
   traffic_.sent += std::max(sent.size, head.size()) - head.size();
   co_return sent.error;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/bytes.h"
 #include "net/connection.h"
 #include "net/http_server.h"
 #include "net/test_loop.h"
@@ -25,7 +26,7 @@ class HttpProbe {
     EXPECT_FALSE(error) << error.message();
   }
   Awaitable<bool> send(std::string text) {
-    Connection::Parts const parts{std::as_bytes(std::span(text))};
+    Connection::Parts const parts{bytes_of(text)};
     auto const sent = co_await connection_.write(parts, std::chrono::seconds(10));
     co_return !sent.error;
   }
@@ -62,10 +63,7 @@ class HttpProbe {
   static Connection::Clock::time_point soon() {
     return Connection::Clock::now() + std::chrono::seconds(20);
   }
-  std::string_view text() const {
-    auto const bytes = connection_.received();
-    return {reinterpret_cast<char const*>(bytes.data()), bytes.size()};
-  }
+  std::string_view text() const { return text_of(connection_.received()); }
   std::string take(std::size_t size) {
     std::string taken(text().substr(0, size));
     connection_.consume(taken.size());

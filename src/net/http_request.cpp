@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "net/network_error.h"
 
@@ -46,7 +47,7 @@ Awaitable<Result<Buffer>> HttpRequest::read_body(std::uint64_t bytes_max) {
   }
   body_taken_ = true;
   if (expects_continue()) {
-    Connection::Parts const parts{std::as_bytes(std::span(go_on))};
+    Connection::Parts const parts{bytes_of(go_on)};
     auto const sent = co_await connection_.write(parts, pace_.idle_timeout);
     if (sent.error) co_return body_error(sent.error, bytes_max);
   }

@@ -3,15 +3,12 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/bytes.h"
 #include "net/network_error.h"
 #include "net/url.h"
 
 namespace grove {
 namespace {
-
-std::span<std::byte const> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
 
 bool is_one_line(std::string_view text) {
   return text.find_first_of("\r\n") == text.npos;

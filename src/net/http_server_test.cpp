@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Awaitable<Result<void>> hello(HttpRequest&, HttpResponder& responder) {
+Awaitable<Result<void>> say_hello(HttpRequest&, HttpResponder& responder) {
   return responder.send_text(200, "text/plain", "hello");
 }
 
@@ -31,7 +31,7 @@ Awaitable<Result<void>> quote(HttpRequest& request, HttpResponder& responder) {
 class HttpServerTest : public testing::Test {
  protected:
   HttpServerTest() {
-    router_.add(http::verb::get, "/hello", hello);
+    router_.add(http::verb::get, "/hello", say_hello);
     router_.add(http::verb::put, "/echo", echo);
     router_.add(http::verb::get, "/quote/{}/of/{}", quote);
   }

@@ -5,6 +5,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/bytes.h"
 #include "net/http_error.h"
 #include "net/url.h"
 
@@ -46,7 +47,7 @@ Awaitable<Result<void>> send_error(HttpResponder& responder, unsigned status, Er
                                    HttpResponder::Headers headers) {
   auto const body = error_body(error);
   CO_TRY(co_await responder.start(status, "application/json", body.size(), std::move(headers)));
-  CO_TRY(co_await responder.write(std::as_bytes(std::span(body))));
+  CO_TRY(co_await responder.write(bytes_of(body)));
   co_return co_await responder.finish();
 }
 

@@ -13,6 +13,11 @@
 
 namespace grove {
 
+// Lets everything run that can.
+inline Awaitable<void> settle() {
+  for (int i = 0; i < 10; ++i) co_await asio::post(asio::use_awaitable);
+}
+
 class TestLoop {
  public:
   asio::io_context& context() { return context_; }

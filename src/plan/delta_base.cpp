@@ -5,6 +5,7 @@
 #include <numeric>
 #include <tuple>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/limits.h"
 

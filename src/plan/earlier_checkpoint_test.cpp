@@ -2,13 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include "format/test_key.h"
+
 namespace grove {
 
 namespace {
-
-CheckpointKey key_of(std::string_view identity) {
-  return CheckpointKey::parse(identity).value();
-}
 
 bool is_same(std::string_view identity, std::string_view other) {
   auto const prefix = run_prefix_of(key_of(identity));

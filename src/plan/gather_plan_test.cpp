@@ -4,16 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include "format/test_key.h"
 #include "plan/golden_test.h"
 #include "plan/placement.h"
 
 namespace grove {
 
 namespace {
-
-CheckpointKey key_of(std::string_view identity) {
-  return CheckpointKey::parse(identity).value();
-}
 
 CheckpointKey const a_key = key_of("run1/step_100/model.safetensors");
 

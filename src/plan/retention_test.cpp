@@ -2,12 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "format/test_key.h"
+
 namespace grove {
 namespace {
-
-CheckpointKey key_of(std::string const& identity) {
-  return CheckpointKey::parse(identity).value();
-}
 
 RetentionPlan plan_of(Retention retention, std::vector<int> const& steps) {
   RetentionPlan plan(retention);

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "format/shard_span.h"
 #include "plan/golden_test.h"
@@ -156,12 +157,12 @@ TEST(Shards, CountTheTensorsThatTheExportedHeaderNames) {
     FilePlan const plan = plan_safetensors(layout.value(), 3);
     for (std::uint32_t shard = 0; shard < plan.shards.size(); ++shard) {
       std::string written;
-      auto const wrote = write_shard_header(
-          opener, file_bytes, shard_span(manifest_of(plan), ShardIndex{shard}),
-          [&](std::span<std::byte const> bytes) -> Result<void> {
-            written.append(reinterpret_cast<char const*>(bytes.data()), bytes.size());
-            return ok();
-          });
+      auto const wrote =
+          write_shard_header(opener, file_bytes, shard_span(manifest_of(plan), ShardIndex{shard}),
+                             [&](std::span<std::byte const> bytes) -> Result<void> {
+                               written.append(text_of(bytes));
+                               return ok();
+                             });
       ASSERT_TRUE(wrote) << wrote.error().message;
       std::uint64_t named = 0;
       for (std::size_t at = written.find("data_offsets"); at != std::string::npos;

@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "store/test_store.h"
 

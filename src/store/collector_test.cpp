@@ -12,7 +12,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto identity = "run1/step_100/model.safetensors";
 constexpr auto grace = 1h;
 
 class Sweep : public testing::Test {
@@ -40,10 +39,10 @@ class Sweep : public testing::Test {
 };
 
 TEST_F(Sweep, RemovesWhatNoRefReachesAndKeepsTheRest) {
-  store_.put_shard(identity, 7, 0, {"a", "b"});
+  store_.put_shard(step_100, 7, 0, {"a", "b"});
   auto const loose_list = store_.put_list({"loose"});
   auto const loose_manifest =
-      store_.put_manifest(TestStore::manifest(identity, 8, loose_list, loose_list, 5));
+      store_.put_manifest(TestStore::manifest(step_100, 8, loose_list, loose_list, 5));
   auto const report = sweep();
   EXPECT_EQ(report.chunks_removed, 1U);
   EXPECT_EQ(report.bytes_removed, 32U + 5U);
@@ -60,8 +59,8 @@ TEST_F(Sweep, RemovesWhatNoRefReachesAndKeepsTheRest) {
 TEST_F(Sweep, FollowsAManifestToItsHeadersChunks) {
   store_.put_chunk("header");
   auto const content =
-      TestStore::manifest(identity, 7, sha256("list elsewhere"), store_.put_list({"header"}), 1);
-  Ref const ref{key_of(identity), Generation{7}, RefName{}, store_.put_manifest(content)};
+      TestStore::manifest(step_100, 7, sha256("list elsewhere"), store_.put_list({"header"}), 1);
+  Ref const ref{key_of(step_100), Generation{7}, RefName{}, store_.put_manifest(content)};
   ASSERT_TRUE(store_.refs().put_ref(ref).value().missing.empty());
   EXPECT_EQ(sweep().objects_removed, 0U);
   EXPECT_TRUE(has("header"));
@@ -69,8 +68,8 @@ TEST_F(Sweep, FollowsAManifestToItsHeadersChunks) {
 }
 
 TEST_F(Sweep, TakesWhatARemovedRefLeavesBehindOnlyWithItsTrash) {
-  auto const ref = store_.put_shard(identity, 7, 0, {"own", "shared"});
-  store_.put_shard(identity, 8, 0, {"shared"});
+  auto const ref = store_.put_shard(step_100, 7, 0, {"own", "shared"});
+  store_.put_shard(step_100, 8, 0, {"shared"});
   auto const manifest = store_.put_commit("run1/step_200/model.safetensors", 7);
   ASSERT_TRUE(store_.refs().remove_ref(ref, RefRemoval::is_proven));
   ASSERT_TRUE(store_.refs().remove_ref(manifest, RefRemoval::is_proven));
@@ -91,7 +90,7 @@ TEST_F(Sweep, TakesWhatARemovedRefLeavesBehindOnlyWithItsTrash) {
 }
 
 TEST_F(Sweep, IsNotHeldUpByTrashThatCannotBeRead) {
-  auto const ref = store_.put_shard(identity, 7, 0, {"own"});
+  auto const ref = store_.put_shard(step_100, 7, 0, {"own"});
   ASSERT_TRUE(store_.refs().remove_ref(ref, RefRemoval::is_proven));
   auto const names = names_in(store_.data().trash());
   ASSERT_EQ(names.size(), 1U);
@@ -101,8 +100,8 @@ TEST_F(Sweep, IsNotHeldUpByTrashThatCannotBeRead) {
 }
 
 TEST_F(Sweep, GivesBackTheRoomOfAFailedJobsRefsAtOnceAndNoOthers) {
-  auto const old = store_.put_shard(identity, 6, 0, {"old", "of both"});
-  auto const own = store_.put_shard(identity, 7, 0, {"own", "of both"});
+  auto const old = store_.put_shard(step_100, 6, 0, {"old", "of both"});
+  auto const own = store_.put_shard(step_100, 7, 0, {"own", "of both"});
   std::vector const pinned{sha256("own"), sha256("of both"), own.target};
   leases_.pin("failed", pinned, Leases::Clock::now());
   leases_.note("failed", own, Leases::Clock::now());
@@ -116,7 +115,7 @@ TEST_F(Sweep, GivesBackTheRoomOfAFailedJobsRefsAtOnceAndNoOthers) {
 }
 
 TEST_F(Sweep, ReleasesWhatAJobThatFailedHadBroughtIn) {
-  store_.put_shard(identity, 7, 0, {"kept"});
+  store_.put_shard(step_100, 7, 0, {"kept"});
   put_durably("of both");
   put_durably("nobody's");
   store_.put_chunk("not synced yet");
@@ -177,27 +176,27 @@ TEST_F(Sweep, RemovesNothingForAWholeGracePeriodAfterTheStart) {
 }
 
 TEST_F(Sweep, DropsAnUnfinishedGenerationOnceANewerOneIsComplete) {
-  auto const unfinished = store_.put_shard(identity, 7, 0, {"a"});
-  auto const newer = store_.put_shard(identity, 8, 0, {"b"});
+  auto const unfinished = store_.put_shard(step_100, 7, 0, {"a"});
+  auto const newer = store_.put_shard(step_100, 8, 0, {"b"});
   store_.put_shard("another", 1, 0, {"c"});
   EXPECT_EQ(sweep().refs_dropped, 0U) << "no generation is complete: both may be resumed";
 
-  store_.put_commit(identity, 8);
-  auto const unfinished_too = store_.put_shard(identity, 9, 0, {"d"});
+  store_.put_commit(step_100, 8);
+  auto const unfinished_too = store_.put_shard(step_100, 9, 0, {"d"});
   EXPECT_EQ(sweep().refs_dropped, 1U);
   EXPECT_TRUE(has("a")) << "its ref lies in the trash";
   sweep();
   EXPECT_FALSE(store_.refs().find(unfinished.key, unfinished.generation, unfinished.name));
   EXPECT_FALSE(has("a"));
   EXPECT_TRUE(store_.refs().find(newer.key, newer.generation, newer.name));
-  EXPECT_TRUE(store_.refs().find(key_of(identity), unfinished_too.generation, shard_name(0)));
+  EXPECT_TRUE(store_.refs().find(key_of(step_100), unfinished_too.generation, shard_name(0)));
   EXPECT_TRUE(has("b") && has("c") && has("d"));
 }
 
 TEST_F(Sweep, KeepsCompleteGenerationsHoweverOld) {
-  store_.put_shard(identity, 7, 0, {"a"});
-  store_.put_commit(identity, 7);
-  store_.put_commit(identity, 8);
+  store_.put_shard(step_100, 7, 0, {"a"});
+  store_.put_commit(step_100, 7);
+  store_.put_commit(step_100, 8);
   EXPECT_EQ(sweep().refs_dropped, 0U);
   EXPECT_TRUE(has("a"));
 }
@@ -214,8 +213,8 @@ TEST_F(Sweep, TakesWhatIsDatedFarAheadSinceTheClockHasGoneBack) {
 }
 
 TEST_F(Sweep, KeepsAYoungUnfinishedGeneration) {
-  auto const unfinished = store_.put_shard(identity, 7, 0, {"a"});
-  store_.put_commit(identity, 8);
+  auto const unfinished = store_.put_shard(step_100, 7, 0, {"a"});
+  store_.put_commit(step_100, 8);
   EXPECT_EQ(sweep_with_grace().refs_dropped, 0U);
   auto const path = store_.data().refs() / unfinished.key.digest().hex() / "7" / "0.json";
   make_older(path, grace + 1min);
@@ -223,7 +222,7 @@ TEST_F(Sweep, KeepsAYoungUnfinishedGeneration) {
 }
 
 TEST_F(Sweep, EmptiesTheTrashAfterTheGracePeriodCountedFromTheRemoval) {
-  auto const ref = store_.put_shard(identity, 7, 0, {"a"});
+  auto const ref = store_.put_shard(step_100, 7, 0, {"a"});
   auto const path = store_.data().refs() / ref.key.digest().hex() / "7" / "0.json";
   make_older(path, 10 * grace);
   ASSERT_TRUE(store_.refs().remove_ref(ref, RefRemoval::is_proven));
@@ -234,7 +233,7 @@ TEST_F(Sweep, EmptiesTheTrashAfterTheGracePeriodCountedFromTheRemoval) {
 }
 
 TEST_F(Sweep, RemovesNothingWhileItCannotKnowWhatARefReaches) {
-  auto const ref = store_.put_shard(identity, 7, 0, {"a"});
+  auto const ref = store_.put_shard(step_100, 7, 0, {"a"});
   flip_byte(store_.list_path(ref.target), 30);
   EXPECT_EQ(kind_of(collector().sweep()), ErrorKind::corrupt);
   EXPECT_EQ(kind_of(collector().sweep()), ErrorKind::not_found) << "it is in quarantine now";
@@ -260,13 +259,13 @@ TEST_F(Sweep, NeverTakesWhatAStoreBesideItHasCommitted) {
     for (int i = 0; i < 8; ++i) texts.push_back(fmt::format("{} of {}", i, index));
     for (bool is_committed = false; !is_committed;) {
       for (auto const& text : texts) store_.put_chunk(text);
-      Ref const ref{key_of(identity), Generation{7}, shard_name(index), store_.put_list(texts)};
+      Ref const ref{key_of(step_100), Generation{7}, shard_name(index), store_.put_list(texts)};
       auto const outcome = store_.refs().put_ref(ref);
       is_committed = outcome && outcome.value().missing.empty();
     }
     // Removed now and then, so that a sweep meets refs that are gone as well.
     if (index % 10 == 9) {
-      auto const removed = store_.refs().find(key_of(identity), Generation{7}, shard_name(index));
+      auto const removed = store_.refs().find(key_of(step_100), Generation{7}, shard_name(index));
       ASSERT_TRUE(store_.refs().remove_ref(*removed, RefRemoval::is_unfinished));
     }
   }

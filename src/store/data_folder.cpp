@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/bytes.h"
 #include "base/random.h"
 
 namespace grove {
@@ -162,7 +163,7 @@ Result<DataFolder> DataFolder::open(fs::path const& root, Rank rank, EmptyFolder
     // The identity comes first: folders of ours without one are damage.
     found = Identity{.format = format_version, .rank = rank, .id = random_hex(id_digits / 2)};
     auto const text = serialize(*found);
-    TRY(write_durably(root / "identity.json", std::as_bytes(std::span(text))));
+    TRY(write_durably(root / "identity.json", bytes_of(text)));
   }
   if (found->rank != rank) {
     return fail(ErrorKind::invalid,

@@ -3,6 +3,7 @@
 #include <span>
 #include <string>
 
+#include "base/bytes.h"
 #include "store/ref_files.h"
 
 namespace grove {
@@ -22,7 +23,7 @@ Result<void> PinStore::put(Pin const& pin) {
     if (standing != pins_.end() && !is_later(pin, standing->second)) return ok();
   }
   auto const text = serialize(pin);
-  TRY(folder_.write(pin_path(folder_, pin.key), std::as_bytes(std::span(text))));
+  TRY(folder_.write(pin_path(folder_, pin.key), bytes_of(text)));
   std::lock_guard const lock(mutex_);
   pins_.insert_or_assign(pin.key, pin);
   return ok();

@@ -1,6 +1,7 @@
 // What RefStore::put_ref promises and refuses: the commit of a copy.
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "store/ref_files.h"
 #include "store/ref_store.h"
 #include "store/test_store.h"
@@ -8,14 +9,12 @@
 namespace grove {
 namespace {
 
-constexpr auto identity = "run1/step_100/model.safetensors";
-
 Ref shard_ref(Digest const& list, std::uint64_t generation = 7, std::uint32_t index = 0) {
-  return Ref{key_of(identity), Generation{generation}, shard_name(index), list};
+  return Ref{key_of(step_100), Generation{generation}, shard_name(index), list};
 }
 
 Ref manifest_ref(Digest const& manifest, std::uint64_t generation = 7) {
-  return Ref{key_of(identity), Generation{generation}, RefName{}, manifest};
+  return Ref{key_of(step_100), Generation{generation}, RefName{}, manifest};
 }
 
 std::vector<Digest> missing_of(TestStore& store, Ref const& ref) {
@@ -62,7 +61,7 @@ TEST(PutRef, TakesAnEmptyShard) {
 
 TEST(PutRef, IsFineTwiceAndAsksForWhatWasLostSince) {
   TestStore store;
-  auto const ref = store.put_shard(identity, 7, 0, {"a", "b"});
+  auto const ref = store.put_shard(step_100, 7, 0, {"a", "b"});
   auto const digest = store.refs().inventory_digest();
   EXPECT_TRUE(missing_of(store, ref).empty());
   EXPECT_EQ(store.refs().inventory_digest(), digest);
@@ -79,7 +78,7 @@ TEST(PutRef, RefusesAListOrManifestThatIsNotHere) {
   TestStore store;
   EXPECT_EQ(kind_of(store.refs().put_ref(shard_ref(sha256("no list")))), ErrorKind::not_found);
   EXPECT_EQ(kind_of(store.refs().put_ref(manifest_ref(sha256("none")))), ErrorKind::not_found);
-  auto const content = TestStore::manifest(identity, 7, sha256("list"), sha256("no list"), 1);
+  auto const content = TestStore::manifest(step_100, 7, sha256("list"), sha256("no list"), 1);
   EXPECT_EQ(kind_of(store.refs().put_ref(manifest_ref(store.put_manifest(content)))),
             ErrorKind::not_found)
       << "its header's list is not here";
@@ -94,7 +93,7 @@ TEST(PutRef, RefusesAListThatIsDamaged) {
 
 TEST(PutRef, RefusesAnotherTargetUnderTheSameName) {
   TestStore store;
-  auto const ref = store.put_shard(identity, 7, 0, {"a"});
+  auto const ref = store.put_shard(step_100, 7, 0, {"a"});
   store.put_chunk("b");
   auto const other = store.put_list({"b"});
   EXPECT_EQ(kind_of(store.refs().put_ref(shard_ref(other))), ErrorKind::conflict);
@@ -106,7 +105,7 @@ TEST(PutRef, RefusesAnotherTargetUnderTheSameName) {
 TEST(PutRef, CommitsAGenerationWithTheHeadersChunks) {
   TestStore store;
   auto const content =
-      TestStore::manifest(identity, 7, sha256("list elsewhere"), store.put_list({"header"}), 1);
+      TestStore::manifest(step_100, 7, sha256("list elsewhere"), store.put_list({"header"}), 1);
   auto const ref = manifest_ref(store.put_manifest(content));
   EXPECT_EQ(missing_of(store, ref), std::vector{sha256("header")});
   store.put_chunk("header");
@@ -122,15 +121,15 @@ TEST(PutRef, RefusesTheManifestOfAnotherIdentityOrGeneration) {
     return kind_of(store.refs().put_ref(manifest_ref(store.put_manifest(content))));
   };
   EXPECT_EQ(put("run1/step_200/model.safetensors", 7), ErrorKind::invalid);
-  EXPECT_EQ(put(identity, 8), ErrorKind::invalid);
-  EXPECT_EQ(put(identity, 7), std::nullopt);
+  EXPECT_EQ(put(step_100, 8), ErrorKind::invalid);
+  EXPECT_EQ(put(step_100, 7), std::nullopt);
 }
 
 TEST(PutRef, RefusesWhatATombstoneCovers) {
   TestStore store;
   store.put_chunk("a");
   auto const list = store.put_list({"a"});
-  ASSERT_TRUE(store.refs().put_tombstone({key_of(identity), Generation{7}, 100, 1}));
+  ASSERT_TRUE(store.refs().put_tombstone({key_of(step_100), Generation{7}, 100, 1}));
   EXPECT_EQ(kind_of(store.refs().put_ref(shard_ref(list, 6))), ErrorKind::conflict);
   EXPECT_EQ(kind_of(store.refs().put_ref(shard_ref(list, 7))), ErrorKind::conflict);
   EXPECT_EQ(kind_of(store.refs().put_ref(shard_ref(list, 8))), std::nullopt);
@@ -144,12 +143,12 @@ TEST(PutRef, RefusesWhatATombstoneCovers) {
 
 TEST(PutRef, ReplacesARefThatLeadsToNothing) {
   TestStore store;
-  auto const ref = store.put_shard(identity, 7, 0, {"a"});
+  auto const ref = store.put_shard(step_100, 7, 0, {"a"});
   auto flipped = ref;
   flipped.target = sha256("a digit of it has flipped");
   auto const text = serialize(flipped);
   ASSERT_TRUE(store.data().write(ref_path(store.data(), ref.key, ref.generation, ref.name),
-                                 std::as_bytes(std::span(text))));
+                                 bytes_of(text)));
   store.open();
   EXPECT_EQ(store.refs().all_refs(), std::vector{flipped});
   EXPECT_TRUE(missing_of(store, ref).empty());
@@ -160,7 +159,7 @@ TEST(PutRef, ReplacesARefThatLeadsToNothing) {
 // one be dropped.
 TEST(PutRef, PromisesNothingOfAChunkThatCameAgainUntilThatIsDurable) {
   TestStore store;
-  auto const ref = store.put_shard(identity, 7, 0, {"a"});
+  auto const ref = store.put_shard(step_100, 7, 0, {"a"});
   auto const missing = [&] {
     return store.refs().inventory({}, "", 1).value().entries.front().missing_count;
   };
@@ -176,11 +175,11 @@ TEST(PutRef, PromisesNothingOfAChunkThatCameAgainUntilThatIsDurable) {
 
 TEST(Tombstone, TakesTheRefsThatItCoversWithIt) {
   TestStore store;
-  auto const covered = store.put_shard(identity, 7, 0, {"a"});
-  auto const newer = store.put_shard(identity, 8, 0, {"a"});
+  auto const covered = store.put_shard(step_100, 7, 0, {"a"});
+  auto const newer = store.put_shard(step_100, 8, 0, {"a"});
   auto const other = store.put_shard("run1/step_200/model.safetensors", 7, 0, {"a"});
   auto const before = store.refs().inventory_digest();
-  Tombstone const tombstone{key_of(identity), Generation{7}, 100, 1};
+  Tombstone const tombstone{key_of(step_100), Generation{7}, 100, 1};
   EXPECT_EQ(store.refs().put_tombstone(tombstone).value(), 1U);
   EXPECT_EQ(store.refs().all_refs(), (std::vector{newer, other}));
   EXPECT_EQ(names_in(store.data().trash()).size(), 1U);
@@ -190,10 +189,10 @@ TEST(Tombstone, TakesTheRefsThatItCoversWithIt) {
 
 TEST(Tombstone, OfASingleGenerationLeavesThoseBesideIt) {
   TestStore store;
-  auto const older = store.put_shard(identity, 6, 0, {"a"});
-  auto const single = store.put_shard(identity, 7, 0, {"a"});
-  auto const newer = store.put_shard(identity, 8, 0, {"a"});
-  Tombstone tombstone{key_of(identity), Generation{0}, 0, 0, {Generation{7}}};
+  auto const older = store.put_shard(step_100, 6, 0, {"a"});
+  auto const single = store.put_shard(step_100, 7, 0, {"a"});
+  auto const newer = store.put_shard(step_100, 8, 0, {"a"});
+  Tombstone tombstone{key_of(step_100), Generation{0}, 0, 0, {Generation{7}}};
   EXPECT_EQ(store.refs().put_tombstone(tombstone).value(), 1U);
   EXPECT_EQ(store.refs().all_refs(), (std::vector{older, newer}));
   EXPECT_EQ(kind_of(store.refs().put_ref(single)), ErrorKind::conflict);
@@ -204,31 +203,30 @@ TEST(Tombstone, OfASingleGenerationLeavesThoseBesideIt) {
   EXPECT_EQ(store.refs().all_refs(), std::vector{older});
   EXPECT_EQ(kind_of(store.refs().put_ref(single)), ErrorKind::conflict);
   EXPECT_EQ(kind_of(store.refs().put_ref(newer)), ErrorKind::conflict);
-  Tombstone const later{key_of(identity), Generation{7}, 100, 1};
+  Tombstone const later{key_of(step_100), Generation{7}, 100, 1};
   EXPECT_EQ(store.refs().put_tombstone(later).value(), 1U);
   EXPECT_EQ(store.refs().tombstones(),
-            (std::vector{Tombstone{key_of(identity), Generation{7}, 100, 1, {Generation{8}}}}));
+            (std::vector{Tombstone{key_of(step_100), Generation{7}, 100, 1, {Generation{8}}}}));
 }
 
 TEST(Tombstone, RefusesMoreSingleGenerationsThanItCanName) {
   TestStore store;
-  Tombstone tombstone{key_of(identity), Generation{0}, 0, 0, {}};
+  Tombstone tombstone{key_of(step_100), Generation{0}, 0, 0, {}};
   for (std::size_t i = 1; i <= limits::tombstone_singles_max; ++i) {
     tombstone.singles.push_back(Generation{i});
   }
   EXPECT_EQ(kind_of(store.refs().put_tombstone(tombstone)), std::nullopt);
-  Tombstone const another{key_of(identity), Generation{0}, 0, 0, {Generation{5000}}};
+  Tombstone const another{key_of(step_100), Generation{0}, 0, 0, {Generation{5000}}};
   EXPECT_EQ(kind_of(store.refs().put_tombstone(another)), ErrorKind::exhausted);
   EXPECT_EQ(store.refs().tombstones(), std::vector{tombstone});
 }
 
 TEST(Tombstone, TakesThemAtTheNextStartWhereItWasCutOff) {
   TestStore store;
-  auto const covered = store.put_shard(identity, 7, 0, {"a"});
-  auto const newer = store.put_shard(identity, 8, 0, {"a"});
-  auto const text = serialize(Tombstone{key_of(identity), Generation{7}, 100, 1});
-  ASSERT_TRUE(store.data().write(tombstone_path(store.data(), key_of(identity)),
-                                 std::as_bytes(std::span(text))));
+  auto const covered = store.put_shard(step_100, 7, 0, {"a"});
+  auto const newer = store.put_shard(step_100, 8, 0, {"a"});
+  auto const text = serialize(Tombstone{key_of(step_100), Generation{7}, 100, 1});
+  ASSERT_TRUE(store.data().write(tombstone_path(store.data(), key_of(step_100)), bytes_of(text)));
   store.open();
   EXPECT_EQ(store.refs().all_refs(), std::vector{newer});
 }

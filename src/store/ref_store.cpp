@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "store/object_store.h"
 #include "store/ref_files.h"
@@ -263,7 +264,7 @@ Result<PutRefOutcome> RefStore::put_ref(Ref const& ref) {
   auto const path = ref_path(state_->folder, ref.key, ref.generation, ref.name);
   TRY(state_->folder.make_folders(path.parent_path()));
   auto const text = serialize(ref);
-  TRY(state_->folder.write(path, std::as_bytes(std::span(text))));
+  TRY(state_->folder.write(path, bytes_of(text)));
   state_->index.insert(ref);
   return PutRefOutcome{};
 }
@@ -409,8 +410,7 @@ Result<std::uint64_t> RefStore::put_tombstone(Tombstone const& tombstone) {
   TRY(check_tombstone(both));
   if (both != standing) {
     auto const text = serialize(both);
-    TRY(state_->folder.write(tombstone_path(state_->folder, both.key),
-                             std::as_bytes(std::span(text))));
+    TRY(state_->folder.write(tombstone_path(state_->folder, both.key), bytes_of(text)));
     state_->tombstones.insert(both);
   }
   return state_->forget_covered(both);

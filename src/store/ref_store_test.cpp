@@ -4,14 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "store/ref_files.h"
 #include "store/test_store.h"
 
 namespace grove {
 namespace {
-
-constexpr auto identity = "run1/step_100/model.safetensors";
 
 std::vector<InventoryEntry> inventory(TestStore& store) {
   return store.refs().inventory({}, "", 100).value().entries;
@@ -26,7 +25,7 @@ TEST(RefStore, GivesBackListsAndManifests) {
   auto const list = store.put_list({"a", "bb"});
   EXPECT_EQ(store.refs().list(list).value().bytes(), 3U);
   EXPECT_EQ(sha256(store.refs().list_bytes(list).value().span()), list);
-  auto const content = TestStore::manifest(identity, 7, list, list, 3);
+  auto const content = TestStore::manifest(step_100, 7, list, list, 3);
   auto const manifest = store.put_manifest(content);
   EXPECT_EQ(store.refs().manifest(manifest).value(), content);
   EXPECT_EQ(kind_of(store.refs().manifest(list)), ErrorKind::not_found);
@@ -52,7 +51,7 @@ TEST(RefStore, KeepsTheReserveFree) {
 
 TEST(RefStore, CountsWhatIsMissingAndSeesItComeBack) {
   TestStore store;
-  auto const ref = store.put_shard(identity, 7, 0, {"a", "bb", "ccc"});
+  auto const ref = store.put_shard(step_100, 7, 0, {"a", "bb", "ccc"});
   ASSERT_EQ(inventory(store).size(), 1U);
   EXPECT_EQ(inventory(store)[0].ref, ref);
   EXPECT_EQ(inventory(store)[0].missing_count, 0U);
@@ -72,8 +71,8 @@ TEST(RefStore, CountsWhatIsMissingAndSeesItComeBack) {
 
 TEST(RefStore, CountsAShardWhoseListIsDamagedAsDamaged) {
   TestStore store;
-  auto const ref = store.put_shard(identity, 7, 0, {"a", "b"});
-  store.put_commit(identity, 7);
+  auto const ref = store.put_shard(step_100, 7, 0, {"a", "b"});
+  store.put_commit(step_100, 7);
   store.open();
   flip_byte(store.list_path(ref.target), 30);
   auto const entries = inventory(store);
@@ -86,7 +85,7 @@ TEST(RefStore, CountsAShardWhoseListIsDamagedAsDamaged) {
 
 TEST(RefStore, ShowsAListAsDamagedAsSoonAsSomebodyHasReadIt) {
   TestStore store;
-  auto const ref = store.put_shard(identity, 7, 0, {"a"});
+  auto const ref = store.put_shard(step_100, 7, 0, {"a"});
   EXPECT_EQ(store.refs().inventory({}, "", 10).value().entries.at(0).missing_count, 0U);
   auto const before = store.refs().inventory_digest();
   flip_byte(store.list_path(ref.target), 30);
@@ -110,8 +109,8 @@ TEST(RefStore, PagesTheInventory) {
 
 TEST(RefStore, MovesARemovedRefToTheTrashForGood) {
   TestStore store;
-  auto const ref = store.put_shard(identity, 7, 0, {"a"});
-  auto const other = store.put_shard(identity, 7, 1, {"b"});
+  auto const ref = store.put_shard(step_100, 7, 0, {"a"});
+  auto const other = store.put_shard(step_100, 7, 1, {"b"});
   auto const digest = store.refs().inventory_digest();
   ASSERT_TRUE(store.refs().remove_ref(ref, RefRemoval::is_proven));
   EXPECT_EQ(store.refs().all_refs(), std::vector{other});
@@ -128,9 +127,9 @@ TEST(RefStore, MovesARemovedRefToTheTrashForGood) {
 
 TEST(RefStore, QuarantinesDamagedRefsAtStartAndKeepsTheOthers) {
   TestStore store;
-  auto const kept = store.put_shard(identity, 7, 0, {"a"});
-  auto const damaged = store.put_shard(identity, 7, 1, {"a"});
-  auto const large = store.put_shard(identity, 8, 0, {"a"});
+  auto const kept = store.put_shard(step_100, 7, 0, {"a"});
+  auto const damaged = store.put_shard(step_100, 7, 1, {"a"});
+  auto const large = store.put_shard(step_100, 8, 0, {"a"});
   flip_byte(path_of(store, damaged), 0);
   std::filesystem::resize_file(path_of(store, large), limits::ref_bytes_max + 1);
   store.open();
@@ -141,7 +140,7 @@ TEST(RefStore, QuarantinesDamagedRefsAtStartAndKeepsTheOthers) {
 
 TEST(RefStore, QuarantinesARefThatLiesWhereAnotherBelongs) {
   TestStore store;
-  auto const ref = store.put_shard(identity, 7, 0, {"a"});
+  auto const ref = store.put_shard(step_100, 7, 0, {"a"});
   std::filesystem::copy_file(path_of(store, ref), path_of(store, ref).parent_path() / "3.json");
   store.open();
   EXPECT_EQ(store.refs().all_refs(), std::vector{ref});
@@ -150,7 +149,7 @@ TEST(RefStore, QuarantinesARefThatLiesWhereAnotherBelongs) {
 
 TEST(RefStore, StartsWithAFolderThatWasMadeForNoRef) {
   TestStore store;
-  auto const key = key_of(identity);
+  auto const key = key_of(step_100);
   ASSERT_TRUE(make_folders(ref_path(store.data(), key, Generation{7}, RefName{}).parent_path()));
   store.open();
   EXPECT_TRUE(store.refs().all_refs().empty());
@@ -159,8 +158,8 @@ TEST(RefStore, StartsWithAFolderThatWasMadeForNoRef) {
 
 TEST(RefStore, KeepsTheLatestTombstoneOfAnIdentityAcrossStarts) {
   TestStore store;
-  Tombstone const earlier{key_of(identity), Generation{5}, 100, 1};
-  Tombstone const later{key_of(identity), Generation{9}, 200, 2};
+  Tombstone const earlier{key_of(step_100), Generation{5}, 100, 1};
+  Tombstone const later{key_of(step_100), Generation{9}, 200, 2};
   ASSERT_TRUE(store.refs().put_tombstone(earlier));
   EXPECT_EQ(store.refs().tombstones(), std::vector{earlier});
   ASSERT_TRUE(store.refs().put_tombstone(later));
@@ -178,7 +177,8 @@ TEST(RefStore, KeepsTheLatestTombstoneOfAnIdentityAcrossStarts) {
 TEST(RefStore, KeepsWhatShouldExistAsItCame) {
   TestStore store;
   auto const kept = [&] {
-    return text_of(read_whole(store.data().expected(), limits::json_body_bytes_max).value().span());
+    auto const bytes = read_whole(store.data().expected(), limits::json_body_bytes_max).value();
+    return std::string(text_of(bytes));
   };
   ASSERT_TRUE(store.refs().put_expected(bytes_of(R"({ "b" : 1, "a":[] })")));
   EXPECT_EQ(kept(), R"({ "b" : 1, "a":[] })");

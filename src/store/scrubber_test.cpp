@@ -6,14 +6,13 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "base/wall_clock.h"
 #include "store/ref_files.h"
 #include "store/test_store.h"
 
 namespace grove {
 namespace {
-
-constexpr auto identity = "run1/step_100/model.safetensors";
 
 bool go_on(ScrubReport const&) {
   return true;
@@ -37,8 +36,8 @@ void prove_at(TestStore& store, std::string_view text, std::int64_t ms) {
 
 TEST(Scrub, ReadsEachChunkOnceAndMarksTheRefsVerified) {
   TestStore store;
-  auto const first = store.put_shard(identity, 7, 0, {"a", "shared"});
-  auto const second = store.put_shard(identity, 8, 0, {"b", "shared"});
+  auto const first = store.put_shard(step_100, 7, 0, {"a", "shared"});
+  auto const second = store.put_shard(step_100, 8, 0, {"b", "shared"});
   auto const report = scrub(store.chunks(), store.refs(), {}, go_on).value();
   EXPECT_EQ(report.chunks_read, 3U);
   EXPECT_EQ(report.bytes_read, 3 * 32U + 1 + 1 + 6);
@@ -50,8 +49,8 @@ TEST(Scrub, ReadsEachChunkOnceAndMarksTheRefsVerified) {
 
 TEST(Scrub, FindsAFlippedBitAndTellsTheDamagedRefFromTheOthers) {
   TestStore store;
-  auto const damaged = store.put_shard(identity, 7, 0, {"a", "b", "c"});
-  auto const sound = store.put_shard(identity, 7, 1, {"c", "d"});
+  auto const damaged = store.put_shard(step_100, 7, 0, {"a", "b", "c"});
+  auto const sound = store.put_shard(step_100, 7, 1, {"c", "d"});
   ASSERT_TRUE(scrub(store.chunks(), store.refs(), {}, go_on));
   EXPECT_TRUE(entry_of(store, damaged).verified_ms);
 
@@ -72,7 +71,7 @@ TEST(Scrub, FindsAFlippedBitAndTellsTheDamagedRefFromTheOthers) {
 
 TEST(Scrub, SeesAChunkThatHasVanished) {
   TestStore store;
-  auto const ref = store.put_shard(identity, 7, 0, {"a", "b"});
+  auto const ref = store.put_shard(step_100, 7, 0, {"a", "b"});
   EXPECT_EQ(entry_of(store, ref).missing_count, 0U);
   ASSERT_TRUE(remove_file(store.chunk_path(sha256("a"))));
   auto const report = scrub(store.chunks(), store.refs(), {}, go_on).value();
@@ -83,8 +82,8 @@ TEST(Scrub, SeesAChunkThatHasVanished) {
 
 TEST(Scrub, GoesOnBehindAListThatIsDamaged) {
   TestStore store;
-  auto const damaged = store.put_shard(identity, 7, 0, {"a"});
-  auto const sound = store.put_shard(identity, 7, 1, {"b"});
+  auto const damaged = store.put_shard(step_100, 7, 0, {"a"});
+  auto const sound = store.put_shard(step_100, 7, 1, {"b"});
   flip_byte(store.list_path(damaged.target), 30);
   auto const report = scrub(store.chunks(), store.refs(), {}, go_on).value();
   EXPECT_EQ(report.refs_verified, 1U);
@@ -96,10 +95,11 @@ TEST(Scrub, GoesOnBehindAListThatIsDamaged) {
 
 TEST(Scrub, FindsARefWhoseFileHasChangedAndHoldsItNoLonger) {
   TestStore store;
-  auto const damaged = store.put_shard(identity, 7, 0, {"a"});
-  auto const sound = store.put_shard(identity, 7, 1, {"b"});
+  auto const damaged = store.put_shard(step_100, 7, 0, {"a"});
+  auto const sound = store.put_shard(step_100, 7, 1, {"b"});
   auto const path = ref_path(store.data(), damaged.key, damaged.generation, damaged.name);
-  auto const text = text_of(read_whole(path, 4096).value().span());
+  auto const bytes = read_whole(path, 4096).value();
+  auto const text = text_of(bytes);
   flip_byte(path, static_cast<std::streamoff>(text.find(damaged.target.hex().substr(0, 8)) + 9));
   auto const before = store.refs().inventory_digest();
   auto const report = scrub(store.chunks(), store.refs(), {}, go_on).value();
@@ -114,11 +114,12 @@ TEST(Scrub, FindsARefWhoseFileHasChangedAndHoldsItNoLonger) {
 
 TEST(Scrub, LooksAtARefThatLeadsToNoChunkEachTime) {
   TestStore store;
-  auto const empty = store.put_shard(identity, 7, 0, {});
+  auto const empty = store.put_shard(step_100, 7, 0, {});
   ScrubScope const scope{.unverified_since_ms = 1000};
   EXPECT_EQ(scrub(store.chunks(), store.refs(), scope, go_on).value().refs_verified, 1U);
   auto const path = ref_path(store.data(), empty.key, empty.generation, empty.name);
-  auto const text = text_of(read_whole(path, 4096).value().span());
+  auto const bytes = read_whole(path, 4096).value();
+  auto const text = text_of(bytes);
   flip_byte(path, static_cast<std::streamoff>(text.find(empty.target.hex().substr(0, 8)) + 9));
   EXPECT_EQ(scrub(store.chunks(), store.refs(), scope, go_on).value().damaged,
             std::vector{empty.target});
@@ -126,8 +127,8 @@ TEST(Scrub, LooksAtARefThatLeadsToNoChunkEachTime) {
 
 TEST(Scrub, EndsEarlyWhenToldAndKeepsWhatItHasProven) {
   TestStore store;
-  auto const first = store.put_shard(identity, 7, 0, {"a", "b"});
-  auto const second = store.put_shard(identity, 7, 1, {"c", "d"});
+  auto const first = store.put_shard(step_100, 7, 0, {"a", "b"});
+  auto const second = store.put_shard(step_100, 7, 1, {"c", "d"});
   auto const three_chunks = [](ScrubReport const& so_far) { return so_far.chunks_read < 3; };
   auto const report = scrub(store.chunks(), store.refs(), {}, three_chunks).value();
   EXPECT_EQ(report.chunks_read, 3U);
@@ -138,9 +139,9 @@ TEST(Scrub, EndsEarlyWhenToldAndKeepsWhatItHasProven) {
 
 TEST(Scrub, OfWhatWasNotVerifiedSinceLeavesTheRestAlone) {
   TestStore store;
-  auto const proven = store.put_shard(identity, 7, 0, {"a", "b"});
-  auto const stale = store.put_shard(identity, 7, 1, {"c"});
-  auto const oldest = store.put_shard(identity, 7, 2, {"d"});
+  auto const proven = store.put_shard(step_100, 7, 0, {"a", "b"});
+  auto const stale = store.put_shard(step_100, 7, 1, {"c"});
+  auto const oldest = store.put_shard(step_100, 7, 2, {"d"});
   for (auto const* text : {"a", "b"}) prove_at(store, text, 1000);
   prove_at(store, "c", 999);
   prove_at(store, "d", 500);
@@ -161,7 +162,7 @@ TEST(Scrub, OfWhatWasNotVerifiedSinceLeavesTheRestAlone) {
 
 TEST(Scrub, CallsNothingReReadThatItHasLeftAlone) {
   TestStore store;
-  auto const half = store.put_shard(identity, 7, 0, {"a", "b"});
+  auto const half = store.put_shard(step_100, 7, 0, {"a", "b"});
   auto const now_ms = wall_clock_ms();
   prove_at(store, "a", 500);
   prove_at(store, "b", now_ms - 5000);
@@ -175,7 +176,7 @@ TEST(Scrub, CallsNothingReReadThatItHasLeftAlone) {
 
 TEST(Scrub, CallsAChunkThatWasPutMeanwhileNotReRead) {
   TestStore store;
-  auto const ref = store.put_shard(identity, 7, 0, {"a", "b"});
+  auto const ref = store.put_shard(step_100, 7, 0, {"a", "b"});
   auto const put_meanwhile = [&](ScrubReport const& so_far) {
     if (so_far.chunks_read == 1) prove_at(store, "b", wall_clock_ms());
     return true;
@@ -194,8 +195,8 @@ TEST(Scrub, CallsAChunkThatWasPutMeanwhileNotReRead) {
 
 TEST(Scrub, TellsWhatWasMissingBeforeIt) {
   TestStore store;
-  store.put_shard(identity, 7, 0, {"a", "b", "c"});
-  store.put_shard(identity, 7, 1, {"d"});
+  store.put_shard(step_100, 7, 0, {"a", "b", "c"});
+  store.put_shard(step_100, 7, 1, {"d"});
   ASSERT_TRUE(remove_file(store.chunk_path(sha256("a"))));
   flip_byte(store.chunk_path(sha256("b")), 32);
   auto report = scrub(store.chunks(), store.refs(), {}, go_on).value();
@@ -211,7 +212,7 @@ TEST(Scrub, TellsWhatWasMissingBeforeIt) {
 
 TEST(Scrub, LooksNoFurtherOnceNobodyWantsIt) {
   TestStore store;
-  store.put_shard(identity, 7, 0, {"a"});
+  store.put_shard(step_100, 7, 0, {"a"});
   int asked = 0;
   auto const never = [&] { return ++asked > 1; };
   auto const report = scrub(store.chunks(), store.refs(), {}, go_on, never).value();
@@ -222,8 +223,8 @@ TEST(Scrub, LooksNoFurtherOnceNobodyWantsIt) {
 
 TEST(Scrub, TellsHowOldTheOldestIsWhenItHasEnded) {
   TestStore store;
-  store.put_shard(identity, 7, 0, {"a"});
-  store.put_shard(identity, 7, 1, {"b"});
+  store.put_shard(step_100, 7, 0, {"a"});
+  store.put_shard(step_100, 7, 1, {"b"});
   prove_at(store, "a", 500);
   prove_at(store, "b", 2000);
   ScrubScope const scope{.unverified_since_ms = 1000};
@@ -234,8 +235,8 @@ TEST(Scrub, TellsHowOldTheOldestIsWhenItHasEnded) {
 
 TEST(Scrub, ReadsTheOldestFirst) {
   TestStore store;
-  store.put_shard(identity, 7, 0, {"a"});
-  store.put_shard(identity, 7, 1, {"b"});
+  store.put_shard(step_100, 7, 0, {"a"});
+  store.put_shard(step_100, 7, 1, {"b"});
   prove_at(store, "a", 2000);
   prove_at(store, "b", 1000);
   auto const one_chunk = [](ScrubReport const& so_far) { return so_far.chunks_read < 1; };
@@ -246,7 +247,7 @@ TEST(Scrub, ReadsTheOldestFirst) {
 
 TEST(Scrub, TrustsNoProofOfTheTimeToCome) {
   TestStore store;
-  store.put_shard(identity, 7, 0, {"a"});
+  store.put_shard(step_100, 7, 0, {"a"});
   prove_at(store, "a", wall_clock_ms() + 365ll * 86'400'000);
   ScrubScope const scope{.unverified_since_ms = 1000};
   EXPECT_EQ(scrub(store.chunks(), store.refs(), scope, go_on).value().chunks_read, 1U);

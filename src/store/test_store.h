@@ -12,29 +12,20 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/file.h"
 #include "base/test_folder.h"
+#include "base/test_result.h"
 #include "format/chunk.h"
+#include "format/test_key.h"
 #include "store/chunk_store.h"
 #include "store/data_folder.h"
 #include "store/ref_store.h"
 
 namespace grove {
 
-// Of the first error, or nothing: `EXPECT_EQ(kind_of(result), ErrorKind::corrupt)`.
-template <typename Value>
-std::optional<ErrorKind> kind_of(Result<Value> const& result) {
-  if (result) return std::nullopt;
-  return result.error().kind;
-}
-
-inline std::span<std::byte const> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
-
-inline std::string text_of(std::span<std::byte const> bytes) {
-  return {reinterpret_cast<char const*>(bytes.data()), bytes.size()};
-}
+// The checkpoint that most of these tests are about.
+inline constexpr auto step_100 = "run1/step_100/model.safetensors";
 
 inline std::vector<std::string> names_in(std::filesystem::path const& folder) {
   return list_folder(folder).value();
@@ -54,10 +45,6 @@ inline void make_older(std::filesystem::path const& path, std::chrono::nanosecon
   auto file = File::open_readonly(path).value();
   auto const stamp = file.stamp().value();
   GROVE_ASSERT(file.set_mode_and_mtime(stamp.mode, stamp.mtime_ns - by.count()).has_value());
-}
-
-inline CheckpointKey key_of(std::string_view identity) {
-  return CheckpointKey::parse(identity).value();
 }
 
 inline RefName shard_name(std::uint32_t index) {

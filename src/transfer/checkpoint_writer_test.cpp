@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "base/file.h"
 
 namespace grove {
@@ -25,10 +26,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t a_time = 1'700'000'000'123'456'789;
-
-std::span<std::byte const> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text.data(), text.size()));
-}
 
 class CheckpointWriterTest : public testing::Test {
  protected:
@@ -51,7 +48,7 @@ class CheckpointWriterTest : public testing::Test {
 
   std::string content(fs::path const& path) const {
     Buffer const buffer = read_whole(path, 1'000'000).value();
-    return {reinterpret_cast<char const*>(buffer.data()), buffer.size()};
+    return std::string(text_of(buffer));
   }
 
   void put_there(std::string_view text) const { ASSERT_TRUE(write_durably(path_, bytes_of(text))); }

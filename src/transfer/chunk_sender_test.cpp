@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "base/test_folder.h"
 #include "format/chunk.h"
@@ -46,7 +47,7 @@ class ChunkSenderTest : public testing::Test {
     return worker_.chunks.at(chunk.ref.digest);
   }
   static Codec codec_of(std::string const& encoded) {
-    return check_chunk(std::as_bytes(std::span(encoded))).value().codec;
+    return check_chunk(bytes_of(encoded)).value().codec;
   }
 
   TestLoop loop_;
@@ -149,14 +150,11 @@ class DeltaSenderTest : public ChunkSenderTest {
     bases_.emplace(File::open_readonly(folder_ / "earlier").value(),
                    DeltaPairs(layout, layout, lists), CacheUse::keep);
     auto const held = encode_chunk(earlier_, Codec::bf16);
-    worker_.chunks[sha256(earlier_)].assign(reinterpret_cast<char const*>(held.data()),
-                                            held.size());
+    worker_.chunks[sha256(earlier_)].assign(text_of(held));
   }
 
   void write_earlier(Bytes const& bytes) {
-    folder_.write("earlier",
-                  std::string(header_bytes, 'h') +
-                      std::string(reinterpret_cast<char const*>(bytes.data()), bytes.size()));
+    folder_.write("earlier", std::string(header_bytes, 'h') + std::string(text_of(bytes)));
   }
   // What a value changes by in a few steps.
   static Bytes changed(Bytes bytes) {
@@ -244,7 +242,7 @@ TEST_F(DeltaSenderTest, SendsWholeWhereTheEarlierFileHasBecomeAnother) {
   EXPECT_TRUE(worker_.sent_as_deltas.empty());
   EXPECT_EQ(delta_sender.totals().deltas_saved_bytes, 0u);
   Buffer scratch;
-  EXPECT_TRUE(decode_chunk(std::as_bytes(std::span(kept)), change.ref.digest, scratch));
+  EXPECT_TRUE(decode_chunk(bytes_of(kept), change.ref.digest, scratch));
 }
 
 TEST_F(DeltaSenderTest, SendsWholeWhereTheEarlierFileHasBecomeShorter) {

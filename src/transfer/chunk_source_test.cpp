@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "base/test_folder.h"
 #include "format/chunk.h"
@@ -24,10 +25,6 @@ std::string varied(std::size_t size) {
   }
   text.resize(size);
   return text;
-}
-
-std::string_view text_of(std::span<std::byte const> bytes) {
-  return {reinterpret_cast<char const*>(bytes.data()), bytes.size()};
 }
 
 class ChunkSourceTest : public testing::Test {

@@ -15,6 +15,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "format/chunk.h"
 #include "format/delta.h"
 #include "net/http_server.h"
@@ -88,7 +89,7 @@ class FakeWorker {
 
   static Awaitable<Result<std::string>> body_of(HttpRequest& request) {
     CO_TRY(auto const body, co_await request.read_body(limits::encoded_chunk_bytes_max));
-    co_return std::string(reinterpret_cast<char const*>(body.data()), body.size());
+    co_return std::string(text_of(body));
   }
   static Answer answer(HttpResponder& responder, std::string json) {
     co_return co_await responder.send_text(200, "application/json", std::move(json));
@@ -119,7 +120,7 @@ class FakeWorker {
     on_put();
     if (auto const base = request.param("base")) {
       CO_TRY(auto const base_digest, Digest::parse(*base));
-      CO_TRY(body, rebuild(digest, base_digest, std::as_bytes(std::span(body))));
+      CO_TRY(body, rebuild(digest, base_digest, bytes_of(body)));
       sent_as_deltas.push_back(digest);
     }
     sent.push_back(digest);
@@ -158,8 +159,8 @@ class FakeWorker {
     TRY(auto const base_raw, raw_of_base(base, base_scratch));
     auto const& encoded = chunks.at(digest);
     Buffer scratch;
-    TRY(auto const raw, decode_chunk(std::as_bytes(std::span(encoded)), digest, scratch));
-    TRY(auto const header, parse_chunk_header(std::as_bytes(std::span(encoded))));
+    TRY(auto const raw, decode_chunk(bytes_of(encoded), digest, scratch));
+    TRY(auto const header, parse_chunk_header(bytes_of(encoded)));
     if (raw.size() == base_raw.size()) {
       auto const delta =
           encode_delta(raw, base_raw, ValueType::unknown, header.codec, encoded.size());
@@ -172,14 +173,14 @@ class FakeWorker {
     if (refuses_deltas || found == chunks.end() || unsound_bases.contains(base)) {
       return refused("no such base");
     }
-    return decode_chunk(std::as_bytes(std::span(found->second)), base, scratch);
+    return decode_chunk(bytes_of(found->second), base, scratch);
   }
   Error refused(std::string_view why) {
     ++deltas_refused_count;
     return fail(ErrorKind::conflict, "{}; it goes whole", why);
   }
   static std::string string_of(std::span<std::byte const> bytes) {
-    return {reinterpret_cast<char const*>(bytes.data()), bytes.size()};
+    return std::string(text_of(bytes));
   }
 
   static Awaitable<Result<std::string>> pull_whole(WorkerClient& source, Digest digest) {

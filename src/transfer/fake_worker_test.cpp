@@ -1,5 +1,7 @@
 #include "transfer/fake_worker.h"
 
+#include "base/bytes.h"
+
 namespace grove {
 namespace {
 
@@ -11,10 +13,9 @@ TEST(FakeWorker, TakesGivesAndPullsDeltas) {
   FakeWorker second(loop, http, Rank{2});
   std::string const base(5000, 'a');
   std::string const raw = std::string(4999, 'a') + "b";
-  auto const bytes_of = [](std::string const& text) { return std::as_bytes(std::span(text)); };
   auto const whole = [&](std::string const& text) {
     auto const encoded = encode_chunk(bytes_of(text), Codec::raw);
-    return std::string(reinterpret_cast<char const*>(encoded.data()), encoded.size());
+    return std::string(text_of(encoded));
   };
   auto const delta = encode_delta(bytes_of(raw), bytes_of(base), ValueType::b8, Codec::raw, 5000);
   std::vector<WantedChunk> const wanted{{sha256(raw), sha256(base)}};

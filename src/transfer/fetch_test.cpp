@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "format/chunk.h"
 #include "transfer/fake_worker.h"
@@ -22,14 +23,14 @@ using Clock = std::chrono::steady_clock;
 using Replaced = std::vector<std::pair<std::size_t, std::size_t>>;  // next, failed
 
 std::string encoded(std::string const& raw) {
-  auto const chunk = encode_chunk(std::as_bytes(std::span(raw)), Codec::raw);
-  return {reinterpret_cast<char const*>(chunk.data()), chunk.size()};
+  auto const chunk = encode_chunk(bytes_of(raw), Codec::raw);
+  return std::string(text_of(chunk));
 }
 
 // What a gather writes, and how often each place.
-class File {
+class WrittenFile {
  public:
-  explicit File(std::size_t size) : bytes_(size, '\0') {}
+  explicit WrittenFile(std::size_t size) : bytes_(size, '\0') {}
 
   FetchTarget target() {
     return {.sink = [this](std::span<std::byte const> raw, std::uint64_t offset) -> Result<void> {
@@ -104,7 +105,7 @@ class FetchTest : public ::testing::Test {
   }
 
   // Fetches one list from these workers, as in holders(), and ends all.
-  Result<std::size_t> fetch(ShardList const& list, File& file, auto... indexes) {
+  Result<std::size_t> fetch(ShardList const& list, WrittenFile& file, auto... indexes) {
     std::optional<Result<std::size_t>> served_by;
     run([&](Fetch& fetch) -> Awaitable<void> {
       served_by = co_await fetch.chunks(list, holders(indexes...), file.target());
@@ -128,7 +129,7 @@ TEST_F(FetchTest, BringsEveryChunkToAllItsPlacesFromItsFirstHolder) {
   auto list = keep(5);
   auto const again = list.chunks.front();
   list.chunks.push_back(again);
-  File file(6000);
+  WrittenFile file(6000);
   EXPECT_EQ(fetch(list, file, 0u, 1u).value(), 0u);
   std::string expected;
   for (char const letter : std::string("abcdea")) expected += std::string(1000, letter);
@@ -141,7 +142,7 @@ TEST_F(FetchTest, BringsEveryChunkToAllItsPlacesFromItsFirstHolder) {
 }
 
 TEST_F(FetchTest, AsksNobodyForAnEmptyList) {
-  File file(0);
+  WrittenFile file(0);
   EXPECT_EQ(fetch(ShardList{}, file, 1u, 0u).value(), 1u);
   EXPECT_EQ(first.served_count + second.served_count, 0u);
 }
@@ -150,7 +151,7 @@ TEST_F(FetchTest, TakesFromTheOtherHolderWhatOneLacksOrGarbles) {
   auto const list = keep(4);
   first.chunks.erase(list.chunks[1].digest);
   first.chunks[list.chunks[2].digest] = encoded("something else");
-  File file(4000);
+  WrittenFile file(4000);
   EXPECT_EQ(fetch(list, file, 0u, 1u).value(), 1u);
   EXPECT_EQ(file.writes_count(), 4u);
   EXPECT_TRUE(file.wrote_each_place_once());
@@ -164,7 +165,7 @@ TEST_F(FetchTest, NamesWhatEachHolderSaidWhenNoneGivesAChunk) {
   auto const list = keep(2);
   first.chunks.erase(list.chunks[1].digest);
   second.chunks[list.chunks[1].digest] = encoded("something else");
-  File file(2000);
+  WrittenFile file(2000);
   auto const served_by = fetch(list, file, 0u, 1u);
   EXPECT_EQ(served_by.error().kind, ErrorKind::unavailable);
   EXPECT_NE(served_by.error().message.find("pi4-1"), std::string::npos);
@@ -174,7 +175,7 @@ TEST_F(FetchTest, NamesWhatEachHolderSaidWhenNoneGivesAChunk) {
 TEST_F(FetchTest, AsksAHolderThatIsGoneForNothingMore) {
   auto const one = keep(3);
   auto const two = keep(3, 3000);
-  File file(6000);
+  WrittenFile file(6000);
   run([&](Fetch& fetch) -> Awaitable<void> {
     auto const gone = holders(0u, 1u);
     co_await first.stop();
@@ -198,7 +199,7 @@ TEST_F(FetchTest, TakesALateChunkFromAnotherHolderAndWritesItOnce) {
   auto const own = keep(12, 2000);
   first.get_delay = std::chrono::seconds(30);
   second.get_delay = std::chrono::milliseconds(40);
-  File file(14000);
+  WrittenFile file(14000);
   run([&](Fetch& fetch) -> Awaitable<void> {
     TaskGroup group(loop.executor());
     auto const begun = Clock::now();
@@ -221,7 +222,7 @@ TEST_F(FetchTest, TakesALateChunkFromAnotherHolderAndWritesItOnce) {
 
 TEST_F(FetchTest, StopsAListWhoseSinkFails) {
   auto const list = keep(20);
-  File full(20000);
+  WrittenFile full(20000);
   full.error = Error{ErrorKind::exhausted, "disk full"};
   EXPECT_EQ(fetch(list, full, 0u, 1u).error(), *full.error);
   EXPECT_LE(first.served_count, 4u);
@@ -230,7 +231,7 @@ TEST_F(FetchTest, StopsAListWhoseSinkFails) {
 
 TEST_F(FetchTest, LeavesNoSinkAtWorkOnceItIsStopped) {
   auto const list = keep(20);
-  File file(20000);
+  WrittenFile file(20000);
   file.write_time = std::chrono::milliseconds(20);
   std::size_t writes_at_the_stop = 0;
   run([&](Fetch& fetch) -> Awaitable<void> {

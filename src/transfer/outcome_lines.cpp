@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 
 namespace grove {
@@ -13,7 +14,7 @@ constexpr std::size_t outcome_line_bytes_max = 64 * limits::kib;
 }  // namespace
 
 Result<void> OutcomeLines::take(std::span<std::byte const> bytes) {
-  line_.append(reinterpret_cast<char const*>(bytes.data()), bytes.size());
+  line_.append(text_of(bytes));
   std::size_t begin = 0;
   for (std::size_t end = line_.find('\n'); end != std::string::npos;
        end = line_.find('\n', begin)) {

@@ -8,16 +8,13 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "format/chunk.h"
 #include "net/http_server.h"
 #include "net/test_loop.h"
 
 namespace grove {
 namespace {
-
-std::string text_of(std::span<std::byte const> bytes) {
-  return {reinterpret_cast<char const*>(bytes.data()), bytes.size()};
-}
 
 // A worker that serves the encoded chunks it is given under whatever names, and counts.
 class FakeSource {
@@ -29,7 +26,7 @@ class FakeSource {
 
   Digest add(std::string const& raw) { return add_as(sha256(raw), raw); }
   Digest add_as(Digest name, std::string const& raw) {
-    auto const encoded = encode_chunk(std::as_bytes(std::span(raw)), Codec::raw);
+    auto const encoded = encode_chunk(bytes_of(raw), Codec::raw);
     chunks_[name.hex()] = text_of(encoded.span());
     return name;
   }

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "net/test_loop.h"
 #include "transfer/fake_worker.h"
 
@@ -19,8 +20,8 @@ class ReplicateTest : public testing::Test {
       std::string const raw(1000, static_cast<char>('a' + number));
       auto const digest = sha256(raw);
       list_.chunks.push_back({.digest = digest, .raw_bytes = 1000});
-      auto const encoded = encode_chunk(std::as_bytes(std::span(raw)), Codec::raw);
-      std::string const text(reinterpret_cast<char const*>(encoded.data()), encoded.size());
+      auto const encoded = encode_chunk(bytes_of(raw), Codec::raw);
+      std::string const text(text_of(encoded));
       one_.chunks[digest] = two_.chunks[digest] = text;
     }
   }

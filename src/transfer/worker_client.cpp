@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "transfer/outcome_lines.h"
 
@@ -15,10 +16,6 @@ constexpr std::string_view json_type = "application/json";
 constexpr std::string_view bytes_type = "application/octet-stream";
 // Identities may be 4000 bytes long and tombstones come all at once.
 constexpr std::uint64_t inventory_page_bytes_max = 32 * limits::mib;
-
-std::span<std::byte const> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text.data(), text.size()));
-}
 
 // An error that a worker told us about, or that its answer is: with where it happened.
 Error at(Endpoint const& endpoint, Error error) {

@@ -28,8 +28,9 @@ enum class Reread { unless_recent, always };
 
 class WorkerClient {
  public:
-  // `job` is the lease this client's calls belong to. `http` must outlive the client.
-  WorkerClient(HttpClient& http, WorkerAddress address, std::string job);
+  // `job` is the lease this client's calls belong to; empty where they keep nothing. `http` must
+  // outlive the client.
+  WorkerClient(HttpClient& http, WorkerAddress address, std::string job = {});
 
   WorkerAddress const& address() const { return address_; }
   // Calls from now on go there; rank and id expected stay.

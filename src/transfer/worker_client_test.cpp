@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "net/http_server.h"
 #include "net/test_loop.h"
 
@@ -108,7 +109,7 @@ TEST(WorkerClient, PassesOnWhatAWorkerSays) {
   loop.run([&]() -> Awaitable<void> {
     auto client = worker.client();
     std::string const body = "x";
-    auto const put = co_await client.put_chunk(sha256(body), std::as_bytes(std::span(body)));
+    auto const put = co_await client.put_chunk(sha256(body), bytes_of(body));
     expect_error(put, ErrorKind::exhausted, "disk full");
     auto const health = co_await client.health();
     expect_error(health, ErrorKind::exhausted, "disk full");

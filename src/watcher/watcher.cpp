@@ -10,6 +10,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/config.h"
+#include "base/config_file.h"
 #include "base/limits.h"
 #include "net/api_client.h"
 #include "net/offload.h"

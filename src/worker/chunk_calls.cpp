@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "transfer/worker_messages.h"
 #include "worker/chunk_deltas.h"

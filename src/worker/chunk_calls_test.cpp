@@ -1,5 +1,6 @@
 #include <string>
 
+#include "base/bytes.h"
 #include "worker/test_workers.h"
 
 namespace grove {
@@ -7,10 +8,6 @@ namespace {
 
 std::string chunk_target(std::string_view raw) {
   return "/chunks/" + sha256(raw).hex();
-}
-
-std::string text_of(Buffer const& buffer) {
-  return {reinterpret_cast<char const*>(buffer.data()), buffer.size()};
 }
 
 TEST(WorkerChunks, GivesBackAChunkAsItCame) {
@@ -72,7 +69,7 @@ TEST(WorkerChunks, RefusesBytesThatDoNotMatchTheirName) {
 TEST(WorkerChunks, AnswersWithTheStatusesOfTheTable) {
   TestWorkers workers(1);
   workers.run([&]() -> Awaitable<void> {
-    auto const encoded = text_of(chunk_of("raw"));
+    std::string const encoded(text_of(chunk_of("raw")));
     auto reply = co_await workers.ask(rank_1, http::verb::put, chunk_target("raw"), encoded);
     EXPECT_EQ(reply.status, 204u);
     reply = co_await workers.ask(rank_1, http::verb::put, chunk_target("wrong"), encoded);
@@ -104,7 +101,7 @@ TEST(WorkerChunks, RefusesACallMeantForAnotherWorker) {
 TEST(WorkerChunks, KeepsNothingOfABodyThatEndsEarly) {
   TestWorkers workers(1);
   workers.run([&]() -> Awaitable<void> {
-    auto const encoded = text_of(chunk_of("raw bytes"));
+    std::string const encoded(text_of(chunk_of("raw bytes")));
     {
       HttpProbe probe(workers.loop().executor(), workers.address(rank_1).endpoint.port);
       co_await probe.connect();

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "format/delta.h"
 #include "store/test_store.h"
 #include "worker/next_step.h"

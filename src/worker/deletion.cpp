@@ -7,6 +7,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "worker/colleague.h"
 #include "worker/inventory_call.h"

@@ -1,5 +1,6 @@
 #include <string>
 
+#include "base/bytes.h"
 #include "format/delta.h"
 #include "worker/chunk_deltas.h"
 #include "worker/next_step.h"
@@ -7,10 +8,6 @@
 
 namespace grove {
 namespace {
-
-std::string text_of(std::span<std::byte const> bytes) {
-  return {reinterpret_cast<char const*>(bytes.data()), bytes.size()};
-}
 
 // Two steps of one run's weights, and what travels between them.
 struct Steps {
@@ -83,7 +80,7 @@ TEST(WorkerDeltas, AnswerWithTheStatusesOfTheTable) {
   TestWorkers workers(1);
   Steps const steps;
   workers.run([&]() -> Awaitable<void> {
-    auto const delta = text_of(steps.delta.span());
+    std::string const delta(text_of(steps.delta));
     auto const target = steps.target();
     auto reply = co_await workers.ask(rank_1, http::verb::put, target, delta);
     EXPECT_EQ(reply.status, 409u);

@@ -10,7 +10,7 @@ namespace grove {
 namespace {
 
 // Of the index at a time: its lock is held no longer.
-constexpr std::size_t page_count_max = 1000;
+constexpr std::size_t page_count = 1000;
 
 Result<void> measure_space(Holdings& holdings) {
   TRY(auto const space, space_of(holdings.folder.root()));
@@ -26,7 +26,7 @@ Result<void> measure_refs(Holdings& holdings) {
   double refs = 0, copies = 0, damaged = 0;
   std::string after;
   do {
-    TRY(auto page, holdings.refs->inventory({}, after, page_count_max));
+    TRY(auto page, holdings.refs->inventory({}, after, page_count));
     for (InventoryEntry const& entry : page.entries) {
       ++refs;
       if (entry.ref.name.shard) ++copies;

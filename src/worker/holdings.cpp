@@ -6,6 +6,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/config_file.h"
 #include "base/file.h"
 #include "base/mount.h"
 

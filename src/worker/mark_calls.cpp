@@ -7,6 +7,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "transfer/worker_messages.h"
 #include "worker/deletion.h"
@@ -17,7 +18,7 @@ namespace {
 // The file's presence is what counts.
 Result<void> keep_draining(DataFolder const& folder, bool is_draining) {
   std::string_view const text = "true\n";
-  if (is_draining) return folder.write(folder.draining(), std::as_bytes(std::span(text)));
+  if (is_draining) return folder.write(folder.draining(), bytes_of(text));
   if (!stamp_of(folder.draining())) return ok();
   TRY(remove_file(folder.draining()));
   return sync_folder(folder.root());

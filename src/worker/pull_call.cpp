@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "transfer/pull.h"
 #include "worker/chunk_deltas.h"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "transfer/worker_messages.h"
 

@@ -1,12 +1,13 @@
 #include <fstream>
 #include <string>
 
+#include "base/bytes.h"
 #include "worker/test_workers.h"
 
 namespace grove {
 namespace {
 
-constexpr std::string_view identity = "run1/step_100/model.pt";
+constexpr std::string_view step_100_pt = "run1/step_100/model.pt";
 constexpr Generation generation{7};
 
 TEST(WorkerRefs, ACommittedCheckpointIsInTheInventoryAndSurvivesARestart) {
@@ -14,14 +15,14 @@ TEST(WorkerRefs, ACommittedCheckpointIsInTheInventoryAndSurvivesARestart) {
   workers.run([&]() -> Awaitable<void> {
     auto worker = workers.client(rank_1);
     auto const shard =
-        co_await put_shard(worker, std::string(identity), generation, texts("a", "b"));
+        co_await put_shard(worker, std::string(step_100_pt), generation, texts("a", "b"));
     auto const commit = co_await put_commit(worker, shard, 2);
     auto const before = co_await worker.inventory({});
     EXPECT_EQ(before.value().refs.size(), 2u);
     co_await workers.stop(rank_1);
     workers.start(rank_1);
     auto restarted = workers.client(rank_1);
-    auto const after = co_await restarted.inventory(key_of(identity));
+    auto const after = co_await restarted.inventory(key_of(step_100_pt));
     std::vector<Ref> refs;
     for (auto const& report : after.value().refs) {
       EXPECT_EQ(report.missing_count, 0u);
@@ -42,7 +43,7 @@ TEST(WorkerRefs, SaysWhichChunksARefLacks) {
     auto list = co_await put_chunks(worker, texts("here"));
     list.chunks.push_back({sha256("absent"), 6});
     auto const target = co_await put_list(worker, list);
-    Ref const ref{key_of(identity), generation, RefName{ShardIndex{0}}, target};
+    Ref const ref{key_of(step_100_pt), generation, RefName{ShardIndex{0}}, target};
     auto missing = co_await worker.put_ref(ref);
     EXPECT_EQ(missing.value(), std::vector<Digest>{sha256("absent")});
     auto const reply =
@@ -67,7 +68,7 @@ TEST(WorkerRefs, NamesNoMoreMissingChunksThanACallMayCarry) {
       list.chunks.push_back({sha256(std::to_string(index)), 1});
     }
     auto const target = co_await put_list(worker, list);
-    Ref const ref{key_of(identity), generation, RefName{ShardIndex{0}}, target};
+    Ref const ref{key_of(step_100_pt), generation, RefName{ShardIndex{0}}, target};
     auto const missing = co_await worker.put_ref(ref);
     EXPECT_EQ(missing.value().size(), limits::digests_per_call_max);
   });
@@ -77,7 +78,7 @@ TEST(WorkerRefs, RefusesAnotherTargetUnderTheSameName) {
   TestWorkers workers(1);
   workers.run([&]() -> Awaitable<void> {
     auto worker = workers.client(rank_1);
-    auto const ref = co_await put_shard(worker, std::string(identity), generation, texts("a"));
+    auto const ref = co_await put_shard(worker, std::string(step_100_pt), generation, texts("a"));
     auto const again = co_await worker.put_ref(ref);
     EXPECT_TRUE(again.value().empty());
     auto other = ref;
@@ -132,18 +133,18 @@ TEST(WorkerRefs, AForgottenGenerationDoesNotComeBack) {
   workers.run([&]() -> Awaitable<void> {
     auto worker = workers.client(rank_1);
     Tombstone const tombstone{
-        .key = key_of(identity), .up_to = generation, .file_bytes = 2, .mtime_ns = 3};
+        .key = key_of(step_100_pt), .up_to = generation, .file_bytes = 2, .mtime_ns = 3};
     auto const reply =
-        co_await workers.ask(rank_1, http::verb::put, "/tombstones/" + percent_encode(identity),
+        co_await workers.ask(rank_1, http::verb::put, "/tombstones/" + percent_encode(step_100_pt),
                              serialize_tombstone_body(tombstone));
     EXPECT_EQ(reply.status, 204u);
-    auto const inventory = co_await worker.inventory(key_of(identity));
+    auto const inventory = co_await worker.inventory(key_of(step_100_pt));
     EXPECT_EQ(inventory.value().tombstones, std::vector<Tombstone>{tombstone});
     auto const other = co_await worker.inventory(key_of("other.pt"));
     EXPECT_TRUE(other.value().tombstones.empty());
     auto list = co_await put_chunks(worker, texts("a"));
     auto const target = co_await put_list(worker, list);
-    Ref const ref{key_of(identity), generation, RefName{ShardIndex{0}}, target};
+    Ref const ref{key_of(step_100_pt), generation, RefName{ShardIndex{0}}, target};
     auto const refused = co_await worker.put_ref(ref);
     EXPECT_EQ(kind_of(refused), ErrorKind::conflict);
   });
@@ -177,7 +178,7 @@ TEST(WorkerRefs, HealthSaysWhoIsThereAndWhetherTheInventoryChanged) {
     EXPECT_EQ(before.value().host, "pi4-2");
     EXPECT_EQ(before.value().format, 1u);
     EXPECT_GT(before.value().total_bytes, 0u);
-    co_await put_shard(worker, std::string(identity), generation, texts("a"));
+    co_await put_shard(worker, std::string(step_100_pt), generation, texts("a"));
     auto const after = co_await worker.health();
     EXPECT_NE(before.value().inventory, after.value().inventory);
   });

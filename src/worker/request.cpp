@@ -61,10 +61,6 @@ Result<Ref> ref_arguments(HttpRequest const& request) {
   return Ref{.key = std::move(key), .generation = generation, .name = name, .target = {}};
 }
 
-std::string_view text_of(Buffer const& body) {
-  return {reinterpret_cast<char const*>(body.data()), body.size()};
-}
-
 Awaitable<Result<void>> send_done(HttpResponder& responder) {
   co_return co_await responder.send(204, {}, {});
 }

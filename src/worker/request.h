@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "base/bytes.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "format/key.h"
@@ -36,7 +37,6 @@ Result<CheckpointKey> key_argument(HttpRequest const& request, std::size_t index
 // The identity, generation and name of /refs/{}/{}/{}; the target is left empty.
 Result<Ref> ref_arguments(HttpRequest const& request);
 
-std::string_view text_of(Buffer const& body);
 Awaitable<Result<void>> send_done(HttpResponder& responder);  // 204
 // What came of writing to the disk: 204, or the failure, which may be the worker's end.
 Awaitable<Result<void>> done_or_failed(Holdings& holdings, Result<void> kept,

@@ -5,14 +5,13 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "format/safetensors_fixture.h"
 #include "store/test_store.h"
 #include "worker/spool.h"
 
 namespace grove {
 namespace {
-
-constexpr std::string_view identity = "run1/step_100/model.safetensors";
 
 // A file of two tensors and an empty one at the end, cut into two shards. The tensors are so small
 // that one chunk, in the lists of both shards, holds them all.
@@ -23,7 +22,7 @@ class StoredFile {
         R"({"__metadata__":{"k":"v"},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
         R"("b":{"dtype":"U8","shape":[4],"data_offsets":[8,12]},)"
         R"("z":{"dtype":"F32","shape":[0],"data_offsets":[12,12]}})");
-    manifest_.identity = identity;
+    manifest_.identity = step_100;
     manifest_.generation = Generation{5};
     manifest_.kind = CheckpointKind::safetensors;
     manifest_.header_bytes = header_.size();
@@ -47,13 +46,13 @@ class StoredFile {
   }
 
   void put_ref(RefName name, Digest target) {
-    Ref const ref{key_of(identity), manifest_.generation, name, target};
+    Ref const ref{key_of(step_100), manifest_.generation, name, target};
     EXPECT_TRUE(store_.refs().put_ref(ref).value().missing.empty());
   }
 
   Result<ShardExport> open(std::uint32_t index, std::optional<Generation> generation = {}) {
     ShardWanted const wanted{
-        .key = key_of(identity), .shard = ShardIndex{index}, .generation = generation};
+        .key = key_of(step_100), .shard = ShardIndex{index}, .generation = generation};
     return ShardExport::open(store_.chunks(), store_.refs(), store_.data().tmp(), wanted);
   }
 
@@ -153,7 +152,7 @@ TEST(ShardExport, IsNotFoundForAShardOrGenerationThatIsElsewhere) {
 TEST(ShardExport, IsNeverSilentlyOfAnOlderGeneration) {
   StoredFile file;
   file.commit();
-  file.store().put_commit(identity, 6);
+  file.store().put_commit(step_100, 6);
   EXPECT_EQ(file.open(0).error().kind, ErrorKind::not_found);
   EXPECT_TRUE(file.open(0, Generation{5}).has_value());
 }

@@ -14,8 +14,11 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "base/test_folder.h"
+#include "base/test_result.h"
 #include "format/chunk.h"
+#include "format/test_key.h"
 #include "net/http_client.h"
 #include "net/http_probe.h"
 #include "net/test_loop.h"
@@ -23,21 +26,6 @@
 #include "worker/worker.h"
 
 namespace grove {
-
-inline std::span<std::byte const> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
-
-inline CheckpointKey key_of(std::string_view identity) {
-  return CheckpointKey::parse(identity).value();
-}
-
-// Of a failure; `internal` never stands for success.
-template <typename Value>
-std::optional<ErrorKind> kind_of(Result<Value> const& result) {
-  if (result) return std::nullopt;
-  return result.error().kind;
-}
 
 // One value in Prometheus' text; empty where there is none of that name.
 inline std::string metric(std::string_view text, std::string const& name) {
