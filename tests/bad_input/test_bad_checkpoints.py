@@ -2,11 +2,11 @@
 import os
 from pathlib import Path
 
-import httpx
 import pytest
 
 from harness.checkpoints import Entry, assemble, broken_files, header_of, model, write
 from harness.cluster import Cluster
+from harness.http import http
 from harness.lines import assert_one_error, is_done
 
 
@@ -42,13 +42,13 @@ def test_a_header_of_100_000_000_bytes_is_taken(shared_cluster: Cluster) -> None
 @pytest.mark.smoke
 @pytest.mark.parametrize("endpoint", ["store-shard", "gather-shards"])
 def test_a_missing_parameter_is_422(shared_cluster: Cluster, endpoint: str) -> None:
-    answer = httpx.post(f"{shared_cluster.url}/{endpoint}", trust_env=False)
+    answer = http.post(f"{shared_cluster.url}/{endpoint}")
     assert answer.status_code == 422 and "ckpt_path" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("value", ["", "x", "-1", "1.5", "99999999999999999999"])
 def test_an_ill_typed_parameter_is_422(shared_cluster: Cluster, value: str) -> None:
-    answer = httpx.post(f"{shared_cluster.url}/gather-shards", trust_env=False, params={
+    answer = http.post(f"{shared_cluster.url}/gather-shards", params={
         "ckpt_path": str(shared_cluster.ckpt_root / "m.safetensors"), "generation": value})
     assert answer.status_code == 422 and "generation" in answer.json()["detail"]
 

@@ -2,11 +2,11 @@
 import re
 from pathlib import Path
 
-import httpx
 import pytest
 
 from harness.checkpoints import model, write
 from harness.cluster import Cluster
+from harness.http import http
 from harness.lines import is_done
 
 GOOD = """\
@@ -94,8 +94,7 @@ def test_the_config_is_read_afresh_on_every_request(make_cluster) -> None:
 
 def store_anyway(cluster: Cluster, path: Path) -> list[str]:
     """The answer's lines, whatever its status."""
-    return httpx.post(f"{cluster.url}/store-shard", params={"ckpt_path": str(path)},
-                      trust_env=False, timeout=60).text.splitlines()
+    return http.post(f"{cluster.url}/store-shard", params={"ckpt_path": str(path)}, timeout=60).text.splitlines()
 
 
 def test_keys_of_older_files_are_ignored_with_a_notice(tmp_path: Path, make_cluster) -> None:

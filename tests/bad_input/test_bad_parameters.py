@@ -4,6 +4,7 @@ import pytest
 
 from harness.checkpoints import model, write
 from harness.cluster import Cluster
+from harness.http import http
 from harness.lines import is_done
 
 NO_FLAG = ["", "x", "1", "True", "yes", "true ", "\n", "ü"]
@@ -23,7 +24,7 @@ NEEDED = [("POST", "/store-shard", "ckpt_path"), ("POST", "/gather-shards", "ckp
 
 def refused(cluster: Cluster, method: str, target: str, parameters: dict[str, str] | str) -> str:
     query = parameters if isinstance(parameters, str) else httpx.QueryParams(parameters)
-    answer = httpx.request(method, f"{cluster.url}{target}?{query}", timeout=30, trust_env=False)
+    answer = http.request(method, f"{cluster.url}{target}?{query}", timeout=30)
     assert answer.status_code == 422, (method, target, parameters, answer.status_code, answer.text)
     assert set(answer.json()) == {"detail"} and "\n" not in answer.json()["detail"]
     return answer.json()["detail"]

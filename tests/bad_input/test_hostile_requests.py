@@ -10,6 +10,7 @@ import pytest
 
 from harness.checkpoints import model, write
 from harness.cluster import Cluster
+from harness.http import http
 from harness.lines import is_done
 from harness.waiting import wait_until
 
@@ -29,7 +30,7 @@ def worker(shared_cluster: Cluster):
     assert shared_cluster.workers[RANK].is_running()
     wait_until(lambda: not shared_cluster.temporary_files(), "temporary files are gone")
     assert shared_cluster.snapshot() == before
-    assert httpx.get(shared_cluster.worker_url(RANK) + "/health", trust_env=False).status_code == 200
+    assert http.get(shared_cluster.worker_url(RANK) + "/health").status_code == 200
 
 
 def call(cluster: Cluster, method: str, target: str, **options: object) -> httpx.Response:
@@ -193,8 +194,8 @@ def test_what_is_no_http(worker: Cluster, text: bytes) -> None:
 def test_a_web_page_cannot_drive_a_worker_or_the_coordinator(worker: Cluster, headers: dict) -> None:
     assert_refused(call(worker, "GET", "/health", headers=headers), 403)
     path = worker.ckpt_root / "hostile/step_1/model.safetensors"
-    answer = httpx.post(f"{worker.url}/store-shard", params={"ckpt_path": str(path)},
-                        headers=headers, trust_env=False)
+    answer = http.post(f"{worker.url}/store-shard", params={"ckpt_path": str(path)},
+                       headers=headers)
     assert_refused(answer, 403)
 
 
@@ -212,8 +213,8 @@ def test_json_bodies_have_a_limit(worker: Cluster) -> None:
 def test_unknown_paths_and_methods(worker: Cluster) -> None:
     assert_refused(call(worker, "GET", "/nothing"), 404)
     assert_refused(call(worker, "POST", "/health"), 405)
-    assert httpx.get(f"{worker.url}/nothing", trust_env=False).status_code == 404
-    assert httpx.get(f"{worker.url}/store-shard", trust_env=False).status_code == 405
+    assert http.get(f"{worker.url}/nothing").status_code == 404
+    assert http.get(f"{worker.url}/store-shard").status_code == 405
 
 
 def test_a_pull_from_who_is_not_who_it_should_be(worker: Cluster) -> None:

@@ -4,10 +4,9 @@ import shutil
 from hashlib import sha256
 from pathlib import Path
 
-import httpx
-
 from harness.checkpoints import model, write
 from harness.cluster import CALL_SECONDS, Cluster
+from harness.http import http
 from harness.lines import assert_one_error, assert_our_own_lines_are_indented, is_done, matches
 
 
@@ -15,7 +14,7 @@ from harness.lines import assert_one_error, assert_our_own_lines_are_indented, i
 def drill(cluster: Cluster, path: Path | None = None, **parameters: object) -> list[str]:
     if path:
         parameters["ckpt_path"] = str(path)
-    answer = httpx.post(f"{cluster.url}/drill", params=parameters, timeout=CALL_SECONDS, trust_env=False)
+    answer = http.post(f"{cluster.url}/drill", params=parameters, timeout=CALL_SECONDS)
     answer.raise_for_status()
     return answer.text.splitlines()
 

@@ -3,11 +3,11 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-import httpx
 import pytest
 
 from harness.checkpoints import model, write
 from harness.cluster import Cluster
+from harness.http import http
 from harness.lines import is_done
 from harness.live_files import live_files
 from harness.waiting import wait_until
@@ -81,12 +81,12 @@ def test_the_api_forgets_by_identity(make_cluster) -> None:
     cluster = make_cluster()
     path = stored(cluster, "run1/step_1/model.safetensors")
     url = f"{cluster.url}/checkpoints/{quote(cluster.identity(path), safe='')}"
-    refused = httpx.delete(url, timeout=30, trust_env=False)
+    refused = http.delete(url, timeout=30)
     assert refused.status_code == 409 and "force=true" in refused.json()["detail"]
-    gone = httpx.delete(url, params={"force": "true"}, timeout=30, trust_env=False)
+    gone = http.delete(url, params={"force": "true"}, timeout=30)
     assert gone.status_code == 200, gone.text
-    assert httpx.delete(url, params={"force": "true"}, timeout=30, trust_env=False).status_code == 404
-    assert httpx.delete(f"{cluster.url}/checkpoints", timeout=30, trust_env=False).status_code == 422
+    assert http.delete(url, params={"force": "true"}, timeout=30).status_code == 404
+    assert http.delete(f"{cluster.url}/checkpoints", timeout=30).status_code == 422
     assert held(cluster, path) == set()
 
 

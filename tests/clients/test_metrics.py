@@ -3,11 +3,11 @@ import re
 import subprocess
 from pathlib import Path
 
-import httpx
 import pytest
 
 from harness.checkpoints import random_bytes
 from harness.cluster import Cluster
+from harness.http import http
 from harness.waiting import wait_until
 
 OPERATIONS = Path(__file__).resolve().parents[2] / "docs/operations.md"
@@ -19,7 +19,7 @@ def documented(role: str) -> set[str]:
 
 
 def scrape(url: str, path: str = "/metrics/") -> str:
-    answer = httpx.get(url + path, timeout=10, trust_env=False)
+    answer = http.get(url + path, timeout=10)
     answer.raise_for_status()
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     return answer.text
@@ -52,7 +52,7 @@ def busy(make_cluster) -> Cluster:
     chunk.write_bytes(data)
     assert cluster.gather(file)[-1].startswith("Done:")
     assert cluster.store(cluster.ckpt_root / "missing.bin")[-1].startswith("ERROR:")
-    httpx.post(cluster.worker_url(2) + "/scrub", trust_env=False).raise_for_status()
+    http.post(cluster.worker_url(2) + "/scrub").raise_for_status()
     cluster.workers[3].kill()
     return cluster
 
@@ -118,7 +118,7 @@ def test_a_safe_checkpoint_says_how_old_it_is(make_cluster) -> None:
 def test_a_worker_that_hangs_delays_a_scrape_by_seconds_only(make_cluster) -> None:
     cluster = make_cluster(workers=2)
     cluster.workers[2].pause()
-    answer = httpx.get(cluster.url + "/metrics/", timeout=9, trust_env=False)  # Prometheus: 10 s
+    answer = http.get(cluster.url + "/metrics/", timeout=9)  # Prometheus: 10 s
     assert "smoltorrent_store_operations_total" in answer.text
 
 

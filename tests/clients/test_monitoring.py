@@ -11,11 +11,11 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from harness.checkpoints import model, write
 from harness.cluster import Cluster
+from harness.http import http
 from harness.lines import is_done
 from harness.ports import free_port
 from harness.process import Process
@@ -105,7 +105,7 @@ class Prometheus:
         self.process.wait_for_log("Server is ready to receive web requests")
 
     def get(self, path: str, **parameters: str) -> dict:
-        answer = httpx.get(f"{self.url}/{path}", params=parameters, timeout=10, trust_env=False)
+        answer = http.get(f"{self.url}/{path}", params=parameters, timeout=10)
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
 
@@ -152,7 +152,7 @@ def prometheus(cluster: Cluster, tmp_path: Path) -> Iterator[Prometheus]:
     damaged = next(file for name, file in cluster.chunk_files(1).items() if name not in before)
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
     for rank in cluster.ranks:
-        httpx.post(cluster.worker_url(rank) + "/scrub", timeout=30, trust_env=False).raise_for_status()
+        http.post(cluster.worker_url(rank) + "/scrub", timeout=30).raise_for_status()
     server = Prometheus(cluster, tmp_path / "prometheus")
     yield server
     server.process.kill()
@@ -163,7 +163,7 @@ def test_prometheus_sees_a_real_cluster(cluster: Cluster, prometheus: Prometheus
     third = write(cluster.ckpt_root / "run1/step_3/model.safetensors", model(3))
     assert is_done(cluster.store(third))
     assert is_done(cluster.gather(third, output=str(cluster.folder / "back.safetensors")))
-    drill = httpx.post(f"{cluster.url}/drill", params={"ckpt_path": str(third)}, timeout=60, trust_env=False)
+    drill = http.post(f"{cluster.url}/drill", params={"ckpt_path": str(third)}, timeout=60)
     assert is_done(drill.text.splitlines())
     seen = prometheus.scrapes()
     wait_until(lambda: prometheus.scrapes() >= seen + 2, "what happened has been scraped")
@@ -181,7 +181,7 @@ def test_prometheus_sees_a_real_cluster(cluster: Cluster, prometheus: Prometheus
     assert not {"WorkerDown", "CoordinatorDown", "StoresFail", "SurveyStale"} & alerts.keys()
 
     for url in (cluster.url, cluster.worker_url(1)):
-        answers = [httpx.get(url + path, trust_env=False) for path in ("/metrics", "/metrics/")]
+        answers = [http.get(url + path) for path in ("/metrics", "/metrics/")]
         for answer in answers:
             assert answer.status_code == 200
             assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
@@ -204,7 +204,7 @@ def test_prometheus_sees_a_watcher(make_cluster, tmp_path: Path) -> None:
         assert prometheus.query('smoltorrent_watcher_stores_total{result="done"}') == [2]
         assert prometheus.query("smoltorrent_watcher_files") == [2]
         assert prometheus.query("smoltorrent_watcher_waiting_files") == [0]
-        page = httpx.get(cluster.url + "/metrics/", trust_env=False).text
+        page = http.get(cluster.url + "/metrics/").text
         watched = set(re.findall(r"^\| `(smoltorrent_\w+)` \| .*? \| watcher \|", OPERATIONS, re.M))
         assert len(watched) > 3
         assert watched <= set(re.findall(r"^# TYPE (\w+) ", page, re.M)), "what the docs list"

@@ -4,6 +4,7 @@ import pytest
 
 from harness.checkpoints import model, write
 from harness.cluster import Cluster, encoded
+from harness.http import http
 from harness.lines import is_done
 from harness.strict_safetensors import parse
 
@@ -57,5 +58,5 @@ def test_shards_that_are_not_there(shared_cluster: Cluster, shard) -> None:
     identity = encoded("shards/step_1/model.safetensors")
     for target in (f"{identity}/4", f"{identity}/2", f"{encoded('no/such')}/0",
                    f"{identity}/0?generation=1"):
-        answer = httpx.get(f"{shared_cluster.worker_url(1)}/shards/{target}", trust_env=False)
+        answer = http.get(f"{shared_cluster.worker_url(1)}/shards/{target}")
         assert answer.status_code == 404, (target, answer.text)

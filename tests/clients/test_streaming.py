@@ -2,11 +2,11 @@
 import subprocess
 import time
 
-import httpx
 import pytest
 
 from harness.checkpoints import model, random_bytes, write
 from harness.cluster import Cluster
+from harness.http import http
 from harness.lines import is_done, only
 from harness.waiting import wait_until
 
@@ -49,8 +49,7 @@ def test_httpx_reads_the_first_lines_long_before_the_last(held) -> None:
 
 def test_the_answer_is_plain_text_in_utf8(shared_cluster: Cluster) -> None:
     path = write(shared_cluster.ckpt_root / "text/step_1/model.safetensors", model(1))
-    answer = httpx.post(f"{shared_cluster.url}/store-shard", params={"ckpt_path": str(path)},
-                        trust_env=False, timeout=60)
+    answer = http.post(f"{shared_cluster.url}/store-shard", params={"ckpt_path": str(path)}, timeout=60)
     assert answer.status_code == 200
     assert answer.headers["content-type"].replace(" ", "").lower() in (
         "text/plain;charset=utf-8", "text/plain")
@@ -136,7 +135,7 @@ def test_what_the_api_lists(shared_cluster: Cluster) -> None:
     job = next(job for job in shared_cluster.get("/jobs")["jobs"]
                if job["identity"] == "listed/step_1/model.safetensors")
     assert job["state"] == "done" and job["bytes_done"] >= job["bytes_total"] > 0
-    answer = httpx.get(f"{shared_cluster.url}/jobs/{job['id']}", trust_env=False)
+    answer = http.get(f"{shared_cluster.url}/jobs/{job['id']}")
     assert answer.status_code == 200 and "Done: 8/8" in answer.text
     only([line for line in answer.text.splitlines()], "stored")
 

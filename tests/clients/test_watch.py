@@ -1,10 +1,10 @@
 """The coordinator's watch over its workers: changes as log lines, in GET /workers and in the metrics."""
 import time
 
-import httpx
 import pytest
 
 from harness.cluster import Cluster
+from harness.http import http
 from harness.waiting import wait_until
 
 NOTICED_WITHIN = 10  # seconds
@@ -31,7 +31,7 @@ def test_a_worker_that_is_gone_is_noticed_and_so_is_its_return(make_cluster, how
         worker.resume()
     cluster.coordinator.wait_for_log(r"rank 2 \(pi-2\) is up again, after \d+ s", seconds=20)
     assert presence(cluster, 2) == "up"
-    metrics = httpx.get(cluster.url + "/metrics", timeout=30, trust_env=False).text
+    metrics = http.get(cluster.url + "/metrics", timeout=30).text
     for state in ("late", "down", "up"):
         assert f'smoltorrent_worker_changes_total{{presence="{state}",rank="2"}} 1' in metrics
 

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from harness.binary import GROVE
+from harness.http import http
 from harness.waiting import wait_until
 
 
@@ -114,7 +115,6 @@ def test_the_command_says_when_nobody_answers(make_lab_cluster):
 
 @pytest.mark.parametrize("timeout", ["0.09", "300.1", "-1", "nan", "inf", "ten", "", "5s", "1e999"])
 def test_a_timeout_out_of_range_is_refused(cluster, timeout):
-    import httpx
-    answer = httpx.get(f"{cluster.url}/discover", params={"timeout": timeout}, trust_env=False)
+    answer = http.get(f"{cluster.url}/discover", params={"timeout": timeout})
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith("timeout must be a number of seconds from 0.1 to 300")

@@ -10,6 +10,7 @@ import pytest
 
 from harness.binary import GROVE
 from harness.checkpoints import model, write
+from harness.http import http
 from harness.ports import free_port
 from harness.process import Process
 from harness.waiting import wait_until
@@ -178,7 +179,7 @@ def desk(tmp_path: Path):
 def test_a_bad_join_is_refused_in_one_line(desk, body, says):
     process, url = desk
     content = body if isinstance(body, str) else json.dumps(body)
-    answer = httpx.post(f"{url}/join", content=content, trust_env=False)
+    answer = http.post(f"{url}/join", content=content)
     assert answer.status_code == 400
     assert says in answer.json()["detail"] and "\n" not in answer.json()["detail"]
     assert "has joined" not in process.text()
@@ -186,10 +187,9 @@ def test_a_bad_join_is_refused_in_one_line(desk, body, says):
 
 def test_nothing_but_joins_is_served_while_waiting(desk):
     _, url = desk
-    assert httpx.get(f"{url}/checkpoints", trust_env=False).status_code == 404
-    assert httpx.get(f"{url}/join", trust_env=False).status_code == 405
-    foreign = httpx.post(f"{url}/join", json=join_body(), headers={"Origin": "http://evil.example"},
-                         trust_env=False)
+    assert http.get(f"{url}/checkpoints").status_code == 404
+    assert http.get(f"{url}/join").status_code == 405
+    foreign = http.post(f"{url}/join", json=join_body(), headers={"Origin": "http://evil.example"})
     assert foreign.status_code == 403
 
 
@@ -198,7 +198,7 @@ def test_a_copied_data_folder_is_refused(desk):
     with httpx.Client(timeout=20, trust_env=False) as client:
         with client.stream("POST", f"{url}/join", json=join_body(rank=3)) as first:
             assert next(first.iter_lines()).strip() == '{"joined":1,"wanted":2}'
-            second = httpx.post(f"{url}/join", json=join_body(id="b" * 32, rank=3), trust_env=False)
+            second = http.post(f"{url}/join", json=join_body(id="b" * 32, rank=3))
             assert second.status_code == 409
             assert "both have the data of rank 3" in second.json()["detail"]
 

@@ -2,11 +2,11 @@
 their order, and what is due is still done."""
 import time
 
-import httpx
 import pytest
 
 from harness.checkpoints import model
 from harness.cluster import Cluster
+from harness.http import http
 from harness.jumping_clock import YEAR, JumpingClock
 from harness.promise import Promise
 from harness.seeds import Story, every_seed
@@ -32,13 +32,13 @@ def start(make_cluster, make_shim, story: Story, whose: list[int | str], **optio
 
 
 def collect(cluster: Cluster, rank: int) -> dict:
-    answer = httpx.post(f"{cluster.worker_url(rank)}/gc", timeout=60, trust_env=False)
+    answer = http.post(f"{cluster.worker_url(rank)}/gc", timeout=60)
     answer.raise_for_status()
     return answer.json()
 
 
 def health(cluster: Cluster, rank: int) -> dict:
-    return httpx.get(f"{cluster.worker_url(rank)}/health", timeout=10, trust_env=False).json()
+    return http.get(f"{cluster.worker_url(rank)}/health", timeout=10).json()
 
 
 def chunk_bytes(cluster: Cluster, rank: int) -> int:

@@ -7,12 +7,13 @@ import pytest
 
 from harness.cluster import Cluster
 from harness.deltas import Step, raw_chunk
+from harness.http import http
 
 MIB = 2 ** 20
 
 
 def call(cluster: Cluster, rank: int, method: str, path: str, **options: object) -> httpx.Response:
-    return httpx.request(method, cluster.worker_url(rank) + path, timeout=60, trust_env=False, **options)
+    return http.request(method, cluster.worker_url(rank) + path, timeout=60, **options)
 
 
 def put_base(cluster: Cluster, rank: int, step: Step) -> None:

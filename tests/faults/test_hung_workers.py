@@ -1,5 +1,4 @@
 """A worker that hangs (SIGSTOP) at any step of a repair or a hand-back: others go on, and nothing is lost."""
-import pytest
 
 from harness.checkpoints import model
 from harness.cluster import Cluster

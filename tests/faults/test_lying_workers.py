@@ -1,11 +1,11 @@
 """Workers that lie: other bytes than were asked for, what they do not have, acknowledged and dropped, another rank."""
 import json
 
-import httpx
 import pytest
 
 from harness.checkpoints import model
 from harness.cluster import Cluster
+from harness.http import http
 from harness.lines import is_done, matches
 from harness.promise import Promise
 from harness.proxy import Rule
@@ -101,7 +101,7 @@ def test_a_worker_that_claims_refs_it_has_not(make_cluster, seed: int) -> None:
     """Its disk is new, and it tells the inventory of the old one: a gather does without it, and when it tells the
     truth again it gets its copies back."""
     story, cluster, promise, liar = start(make_cluster, seed)
-    inventory = httpx.get(f"{cluster.worker_url(liar)}/refs", timeout=10, trust_env=False).content
+    inventory = http.get(f"{cluster.worker_url(liar)}/refs", timeout=10).content
     cluster.lose_disk(liar)
     cluster.start_worker(liar)
     rule = cluster.proxies[liar].answer(r"^GET /refs", 200, inventory, times=ALWAYS)

@@ -14,6 +14,7 @@ import httpx
 
 from harness.checkpoints import model
 from harness.cluster import Cluster
+from harness.http import http
 from harness.lines import is_done
 from harness.promise import Promise
 from harness.proxy import Rule
@@ -75,7 +76,7 @@ class Rounds:
     def collect(self) -> None:
         for rank in self.cluster.ranks:
             try:
-                httpx.post(f"http://127.0.0.1:{self.cluster.proxies[rank].port}/gc", timeout=60, trust_env=False)
+                http.post(f"http://127.0.0.1:{self.cluster.proxies[rank].port}/gc", timeout=60)
             except httpx.HTTPError:
                 pass  # it was killed
 
@@ -86,8 +87,8 @@ class Rounds:
             return
         self.promise.may_be_gone(path)
         try:
-            answer = httpx.delete(f"{self.cluster.url}/checkpoints/{quote(self.cluster.identity(path), safe='')}",
-                                  params={"force": "true"}, timeout=60, trust_env=False)
+            answer = http.delete(f"{self.cluster.url}/checkpoints/{quote(self.cluster.identity(path), safe='')}",
+                                 params={"force": "true"}, timeout=60)
         except httpx.HTTPError:
             return
         self.story.tell(f"forget: {answer.status_code}")
@@ -97,7 +98,7 @@ class Rounds:
     def _ask_for_a_repair(self) -> None:
         """Not to wait for the coordinator's own: it looks every 10 s."""
         try:
-            httpx.post(f"{self.cluster.url}/repair", timeout=120, trust_env=False)
+            http.post(f"{self.cluster.url}/repair", timeout=120)
         except httpx.HTTPError:
             pass
 

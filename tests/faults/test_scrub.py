@@ -2,11 +2,11 @@
 import re
 from pathlib import Path
 
-import httpx
 import pytest
 
 from harness.checkpoints import model, write
 from harness.cluster import Cluster
+from harness.http import http
 from harness.lines import is_done
 from harness.waiting import wait_until
 
@@ -27,13 +27,13 @@ def flip(file: Path) -> None:
 
 
 def counter(cluster: Cluster, rank: int, name: str) -> float:
-    text = httpx.get(cluster.worker_url(rank) + "/metrics", timeout=30, trust_env=False).text
+    text = http.get(cluster.worker_url(rank) + "/metrics", timeout=30).text
     return float(re.search(rf"^{name} (\S+)$", text, re.MULTILINE)[1])
 
 
 def states(cluster: Cluster, rank: int, path: Path) -> set[str]:
-    page = httpx.get(cluster.worker_url(rank) + "/refs", params={"identity": cluster.identity(path)},
-                     timeout=30, trust_env=False).json()
+    page = http.get(cluster.worker_url(rank) + "/refs", params={"identity": cluster.identity(path)},
+                    timeout=30).json()
     return {row["state"] for row in page["refs"]}
 
 
@@ -77,8 +77,8 @@ def test_a_schedule_outlives_a_restart(make_cluster) -> None:
     cluster.workers[2].kill()
     cluster.start_worker(2)
     # It looks within a quarter of the period, and by then nothing is due.
-    wait_until(lambda: "smoltorrent_oldest_proof_age_seconds" in httpx.get(
-        cluster.worker_url(2) + "/metrics", timeout=30, trust_env=False).text, "it has looked", 30)
+    wait_until(lambda: "smoltorrent_oldest_proof_age_seconds" in http.get(
+        cluster.worker_url(2) + "/metrics", timeout=30).text, "it has looked", 30)
     assert counter(cluster, 2, "smoltorrent_scrub_chunks_total") == 0
     assert counter(cluster, 2, "smoltorrent_oldest_proof_age_seconds") < 30
 
@@ -115,8 +115,8 @@ def test_damage_met_in_a_gather_is_told_and_mended(make_cluster) -> None:
         (cluster.data(2) / "quarantine").iterdir())) > 0, "it is mended", 2 * MENDED_WITHIN)
     cluster.workers[1].kill()
     cluster.workers[3].kill()
-    proof = httpx.get(cluster.worker_url(2) + "/refs", params={"identity": cluster.identity(path), "verify": "now"},
-                      timeout=60, trust_env=False).json()
+    proof = http.get(cluster.worker_url(2) + "/refs", params={"identity": cluster.identity(path), "verify": "now"},
+                     timeout=60).json()
     assert {row["state"] for row in proof["refs"]} == {"ok"}
 
 

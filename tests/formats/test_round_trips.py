@@ -6,12 +6,12 @@ import subprocess
 import time
 from pathlib import Path
 
-import httpx
 import pytest
 
 from harness.binary import ROOT
 from harness.checkpoints import Entry, header_of, model, odd_files, random_bytes, write
 from harness.cluster import Cluster, encoded
+from harness.http import http
 from harness.lines import is_done, matches
 from harness.strict_safetensors import assert_shards_are_the_checkpoint, parse
 
@@ -39,8 +39,8 @@ def gather(cluster: Cluster, path: Path, **parameters: object) -> Path:
 def exported_shards(cluster: Cluster, path: Path, count: int = 4) -> list[bytes]:
     shards = []
     for index in range(count):
-        answer = httpx.get(f"{cluster.worker_url(index % 4 + 1)}/shards/"
-                           f"{encoded(cluster.identity(path))}/{index}", trust_env=False)
+        answer = http.get(f"{cluster.worker_url(index % 4 + 1)}/shards/"
+                          f"{encoded(cluster.identity(path))}/{index}")
         assert answer.status_code == 200, answer.text
         assert answer.headers["accept-ranges"] == "bytes"
         shards.append(answer.content)
@@ -209,8 +209,8 @@ def test_a_header_of_99_mb_within_the_memory_bounds(make_cluster) -> None:
     store(cluster, path)
     path.unlink()
     assert gather(cluster, path).read_bytes() == content
-    answer = httpx.get(f"{cluster.worker_url(1)}/shards/{encoded(cluster.identity(path))}/0",
-                       timeout=60, trust_env=False)
+    answer = http.get(f"{cluster.worker_url(1)}/shards/{encoded(cluster.identity(path))}/0",
+                      timeout=60)
     assert parse(answer.content).tensors
     assert cluster.coordinator.peak_rss_bytes() <= 256 * 2 ** 20
     for worker in cluster.workers.values():

@@ -9,9 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
-import httpx
-
 from harness.binary import GROVE
+from harness.http import http
 from harness.live_files import live_files
 from harness.ports import free_port
 from harness.process import Process
@@ -135,11 +134,10 @@ class Cluster:
     @contextmanager
     def stream(self, endpoint: str, path: Path | str, **parameters: object
                ) -> Iterator[Iterator[str]]:
-        with httpx.Client(timeout=CALL_SECONDS, trust_env=False) as client:
-            with client.stream("POST", f"{self.url}/{endpoint}",
-                               params={"ckpt_path": str(path), **parameters}) as answer:
-                answer.raise_for_status()
-                yield (line.rstrip("\n") for line in answer.iter_lines())
+        with http.stream("POST", f"{self.url}/{endpoint}", params={"ckpt_path": str(path), **parameters},
+                         timeout=CALL_SECONDS) as answer:
+            answer.raise_for_status()
+            yield (line.rstrip("\n") for line in answer.iter_lines())
 
     def store(self, path: Path | str) -> list[str]:
         return self.call("store-shard", path)
@@ -148,12 +146,12 @@ class Cluster:
         return self.call("gather-shards", path, **parameters)
 
     def get(self, path: str) -> dict:
-        answer = httpx.get(self.url + path, timeout=30, trust_env=False)
+        answer = http.get(self.url + path, timeout=30)
         answer.raise_for_status()
         return answer.json()
 
     def text(self, path: str) -> str:
-        answer = httpx.get(self.url + path, timeout=30, trust_env=False)
+        answer = http.get(self.url + path, timeout=30)
         answer.raise_for_status()
         return answer.text
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], what: str, seconds: float = 20, period: float = 0.005) -> T:
+def wait_until(condition: Callable[[], T], what: str, seconds: float = 20, period: float = 0.01) -> T:
     """Returns the condition's first true value; fails, naming `what`, at the deadline."""
     deadline = time.monotonic() + seconds
     while True:

@@ -20,10 +20,9 @@ from urllib.parse import quote
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import httpx  # noqa: E402
-
 from harness.checkpoints import model, random_bytes  # noqa: E402
 from harness.cluster import Cluster  # noqa: E402
+from harness.http import http  # noqa: E402
 from harness.live_files import live_files  # noqa: E402
 from harness.promise import Promise, sha256_of  # noqa: E402
 from harness.seeds import Story  # noqa: E402
@@ -112,8 +111,8 @@ class Soak:
             return
         path = self.story.choice(paths)
         self.promise.may_be_gone(path)
-        answer = httpx.delete(f"{self.cluster.url}/checkpoints/{quote(self.cluster.identity(path), safe='')}",
-                              params={"force": "true"}, timeout=60, trust_env=False)
+        answer = http.delete(f"{self.cluster.url}/checkpoints/{quote(self.cluster.identity(path), safe='')}",
+                             params={"force": "true"}, timeout=60)
         self.story.tell(f"delete {path.parent.name}: {answer.status_code}")
         if answer.status_code == 200:
             self.promise.forget(path)
@@ -205,7 +204,7 @@ class Soak:
         self.story.tell(f"a bit of {kind} flipped on rank {rank}: {file.name}")
         self.promise.check()
         # Sooner than scrub_every.
-        httpx.post(f"{self.cluster.worker_url(rank)}/scrub", timeout=120, trust_env=False)
+        http.post(f"{self.cluster.worker_url(rank)}/scrub", timeout=120)
         self.wait_safe()
 
     def unfound_damage(self) -> list[str]:

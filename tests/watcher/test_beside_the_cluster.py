@@ -5,10 +5,10 @@ import subprocess
 import threading
 import time
 
-import httpx
 
 import harness.reference_page as page
 from harness.binary import GROVE, ROOT
+from harness.http import http
 from harness.lines import is_done
 from harness.waiting import wait_until
 
@@ -76,8 +76,8 @@ def test_a_forgotten_file_stays_forgotten_until_it_changes(make_watched):
     status = path.stat()
     body = {"up_to": 1, "file_bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
     for rank in watched.cluster.ranks:
-        answer = httpx.put(f"{watched.cluster.worker_url(rank)}/tombstones/a.safetensors",
-                           json=body, trust_env=False)
+        answer = http.put(f"{watched.cluster.worker_url(rank)}/tombstones/a.safetensors",
+                          json=body)
         answer.raise_for_status()
     watched.watch_alone()
     watched.wait_for("transfer: a.safetensors was forgotten on purpose")

@@ -3,10 +3,10 @@ import os
 import shutil
 from pathlib import Path
 
-import httpx
 import pytest
 
 from harness.checkpoints import model
+from harness.http import http
 from harness.lines import is_done
 
 
@@ -42,8 +42,8 @@ def test_a_store_into_a_generation_adds_copies_and_never_makes_another(cluster):
         refused = cluster.call("store-shard", path, generation=other)[-1]
         assert refused.startswith(f"ERROR: {path} adds nothing to generation {other}: ")
     assert sorted(cluster.refs(path)) == before
-    answer = httpx.post(f"{cluster.url}/store-shard", trust_env=False,
-                        params={"ckpt_path": str(path), "generation": "1.5"})
+    answer = http.post(f"{cluster.url}/store-shard",
+                       params={"ckpt_path": str(path), "generation": "1.5"})
     assert answer.status_code == 422 and "generation" in answer.json()["detail"]
 
 
@@ -77,12 +77,12 @@ def test_a_brief_look_has_the_newest_complete_generation_of_each(cluster):
 
 @pytest.mark.parametrize("ranks", ["", "9", "1,", "1,9", "x", "-1", "1 2"])
 def test_ranks_that_are_nobodys_are_refused(cluster, ranks):
-    answer = httpx.post(f"{cluster.url}/verify", params={"ranks": ranks}, trust_env=False)
+    answer = http.post(f"{cluster.url}/verify", params={"ranks": ranks})
     assert answer.status_code == 422 and answer.json()["detail"].startswith("ranks: ")
 
 
 def test_only_the_ranks_asked_for_are_verified(cluster):
-    lines = httpx.post(f"{cluster.url}/verify", params={"ranks": "3,1"}, trust_env=False).text
+    lines = http.post(f"{cluster.url}/verify", params={"ranks": "3,1"}).text
     assert "rank 1 " in lines and "rank 3 " in lines and "rank 2 " not in lines
     assert lines.splitlines()[-1] == "Done: 0 copies re-read on 2 workers, none damaged"
 

@@ -2,10 +2,10 @@
 import os
 import shutil
 
-import httpx
 import pytest
 
 from harness.checkpoints import model
+from harness.http import http
 from harness.ports import free_port
 from harness.waiting import wait_until
 
@@ -67,7 +67,7 @@ def test_a_file_that_is_written_slowly_is_named_once_and_stored_when_it_is_compl
 
 def test_a_file_that_changes_whenever_it_is_stored_is_named_once_and_held_back(watched):
     worker = watched.cluster.workers[1]
-    path = watched.write("a.safetensors")
+    watched.write("a.safetensors")
     watched.wait_stored("a.safetensors")
 
     def jobs(state: str) -> int:
@@ -103,7 +103,7 @@ def test_a_file_that_is_gone_before_it_rests_is_named_unless_it_has_another_name
 
     def is_noticed() -> bool:
         watched.write(brief.name)  # its wait begins anew
-        text = httpx.get(f"{watched.cluster.url}/metrics", trust_env=False).text
+        text = http.get(f"{watched.cluster.url}/metrics").text
         return "smoltorrent_watcher_waiting_files 1" in text
     wait_until(is_noticed, "the file is noticed")
     brief.unlink()
@@ -159,7 +159,7 @@ def test_a_file_that_vanishes_is_no_trouble(make_watched):
     watched.watch_alone("--metrics-port", str(port))
     watched.wait_for("the API running there")
     url = f"http://127.0.0.1:{port}/metrics"
-    wait_until(lambda: "smoltorrent_watcher_files 3" in httpx.get(url, trust_env=False).text,
+    wait_until(lambda: "smoltorrent_watcher_files 3" in http.get(url).text,
                "all files are known")
     path.unlink()
     shutil.rmtree(watched.root / "dir")
