@@ -125,7 +125,21 @@ bool Checks::knows_newer(CheckpointKey const& key, Generation generation) const 
   });
 }
 
-void Checks::note_gathered(Manifest const& manifest) {
+std::optional<Generation> Checks::remembered(CheckpointKey const& key) const {
+  std::optional<Generation> up_to;
+  for (auto const index : world.config) {
+    auto const& worker = world.workers[index];
+    auto const found = worker.disk.tombstones.find(key);
+    if (worker.answers() && found != worker.disk.tombstones.end()) {
+      up_to = std::max(up_to, std::optional(found->second.up_to));
+    }
+  }
+  return up_to;
+}
+
+void Checks::note_gathered(Manifest const& manifest, std::optional<Generation> remembered) {
+  that(Invariant::forgotten_stays, !remembered || manifest.generation > *remembered,
+       "a gather gave what was forgotten");
   that(Invariant::gathers_exactly, ledger.attempted.contains(sha256(serialize(manifest))),
        "a gather gave what nobody has stored");
   bool const all_answer = std::ranges::all_of(world.config, [&](std::size_t index) {

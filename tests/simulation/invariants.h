@@ -51,12 +51,15 @@ struct Checks {
 
   // `losses_before`: what `losses` was when its store began.
   void note_done(CheckpointKey const& key, Generation generation, std::uint64_t losses_before);
-  void note_gathered(Manifest const& manifest);
+  // `remembered`: what remembered() was when its gather began.
+  void note_gathered(Manifest const& manifest, std::optional<Generation> remembered);
   void note_retention(Forgetting const& what, std::span<StoredGeneration const> stored);
   void note_superseded(Forgetting const& what, std::span<StoredGeneration const> stored);
 
   // Whether a manifest of a newer generation of it is on a worker.
   bool knows_newer(CheckpointKey const& key, Generation generation) const;
+  // Up to which generation of it is forgotten, as far as the workers that answer know.
+  std::optional<Generation> remembered(CheckpointKey const& key) const;
   // How many sound copies there really are of the shard that has the fewest; of the manifest too.
   std::size_t fewest_copies(Acknowledged const& done) const;
 

@@ -190,6 +190,7 @@ void Coordinator::check_done(Manifest const& manifest,
 Coordinator::Outcome Coordinator::gather(std::string const& identity) {
   auto const view = survey();
   auto const key = key_of(identity);
+  auto const remembered = checks_.remembered(key);
   auto const forgotten = view.forgotten.find(key);
   for (auto const& generation : generations_of(key, view.inventories)) {
     if (generation.manifests.empty()) continue;
@@ -206,7 +207,7 @@ Coordinator::Outcome Coordinator::gather(std::string const& identity) {
       step_();
       if (!is_had) return Outcome::failed;
     }
-    checks_.note_gathered(*manifest);
+    checks_.note_gathered(*manifest, remembered);
     return Outcome::done;
   }
   return Outcome::failed;
