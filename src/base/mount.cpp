@@ -13,7 +13,6 @@
 
 #include <fmt/format.h>
 
-#include "base/bytes.h"
 #include "base/file.h"
 
 namespace grove {

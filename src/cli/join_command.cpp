@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
-#include <span>
 #include <string>
 #include <utility>
 #include <variant>

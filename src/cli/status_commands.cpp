@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "base/bytes.h"
 #include "base/wall_clock.h"
 #include "cli/api_endpoint.h"
 #include "cli/checkpoint_safety.h"

@@ -1,7 +1,6 @@
 #include "coordinator/drill_result.h"
 
 #include <cmath>
-#include <span>
 #include <utility>
 
 #include <nlohmann/json.hpp>

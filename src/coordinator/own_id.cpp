@@ -1,6 +1,5 @@
 #include "coordinator/own_id.h"
 
-#include <span>
 #include <string_view>
 #include <system_error>
 #include <utility>

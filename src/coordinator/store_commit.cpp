@@ -1,7 +1,6 @@
 // The last paragraph of a store: the manifest on every holder, which makes the generation visible.
 #include <algorithm>
 #include <set>
-#include <span>
 #include <string>
 #include <tuple>
 #include <utility>

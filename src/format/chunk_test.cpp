@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <gtest/gtest.h>
-#include <xxhash.h>
 #include <zstd.h>
 
 #include "base/bytes.h"

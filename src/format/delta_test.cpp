@@ -4,7 +4,6 @@
 #include <array>
 
 #include <gtest/gtest.h>
-#include <xxhash.h>
 
 #include "base/limits.h"
 #include "format/chunk.h"

@@ -5,7 +5,6 @@
 #include <numeric>
 #include <tuple>
 
-#include "base/bytes.h"
 #include "base/error.h"
 #include "base/limits.h"
 

@@ -1,6 +1,5 @@
 #include "store/pin_store.h"
 
-#include <span>
 #include <string>
 
 #include "base/bytes.h"

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "base/bytes.h"
 #include "base/limits.h"
 
 namespace grove {

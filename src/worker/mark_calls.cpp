@@ -1,6 +1,5 @@
 #include "worker/mark_calls.h"
 
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>

@@ -7,7 +7,6 @@
 #include <span>
 #include <string>
 
-#include "base/bytes.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "format/key.h"

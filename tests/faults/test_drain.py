@@ -144,8 +144,8 @@ def test_a_worker_taken_out_of_the_config_leaves_its_copies_to_others(make_clust
         return all(counts[str(shard)] == 2 for shard in range(4))
 
     wait_until(is_whole, "the three others have two copies of each shard, and no more", SOON)
-    row = cluster.get("/checkpoints")["checkpoints"][0]["generations"][0]
-    assert row["safety"] == "safe"
+    wait_until(lambda: cluster.get("/checkpoints")["checkpoints"][0]["generations"][0]["safety"] == "safe",
+               "and the manifest", SOON)
 
 
 def test_an_unmounted_disk_is_noticed_and_not_filled(make_cluster, tmp_path: Path) -> None:

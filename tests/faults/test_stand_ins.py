@@ -119,7 +119,9 @@ def test_a_worker_cut_off_from_the_coordinator_is_stood_in_for(make_cluster) -> 
     versions = Versions(cluster)
     cluster.proxies[4].cut(r"^PUT /chunks/", after_bytes=1000, times=1000)
     cluster.proxies[4].cut(r"^POST /pull", times=1000)
+    began = time.monotonic()
     lines = cluster.store(versions.path)
+    assert time.monotonic() - began < LATER_BY_AT_MOST
     assert_kept_twice_without(cluster, versions, {4}, lines)
 
 
@@ -133,7 +135,9 @@ def test_a_full_worker_is_stood_in_for_at_once_and_keeps_nothing(make_cluster) -
     cluster.write_config(reserve="1 %")
     cluster.start_coordinator()
     path = write(cluster.ckpt_root / "run1/step_1/model.safetensors", model(4))
+    began = time.monotonic()
     lines = cluster.store(path)
+    assert time.monotonic() - began < LATER_BY_AT_MOST
     assert is_done(lines) and lines[-1].startswith("Done: 8/8"), "\n".join(lines)
     assert not matches(lines, "retry"), "a full disk is not mended by waiting"
     assert {match["failed"] for match in matches(lines, "stands_in")} == {"4"}
@@ -147,7 +151,10 @@ def test_two_live_workers_of_four_keep_everything_twice(make_cluster, live: tupl
     gone = set(cluster.ranks) - set(live)
     for rank in gone:
         cluster.workers[rank].kill()
-    assert_kept_twice_without(cluster, versions, gone, cluster.store(versions.path))
+    began = time.monotonic()
+    lines = cluster.store(versions.path)
+    assert time.monotonic() - began < LATER_BY_AT_MOST
+    assert_kept_twice_without(cluster, versions, gone, lines)
 
 
 @pytest.mark.slow

@@ -2,5 +2,6 @@
 work, for tests that ask many times a second."""
 import httpx
 
-# A connection is for one call: whatever answers may have been killed since the last one.
-http = httpx.Client(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+# A connection is for one call: whatever answers may have been killed since the last one. The header too, since between
+# threads the pool hands a connection on before it is closed.
+http = httpx.Client(trust_env=False, headers={"Connection": "close"}, limits=httpx.Limits(max_keepalive_connections=0))

@@ -13,6 +13,22 @@ from harness.lines import is_done
 from harness.waiting import wait_until
 
 
+def test_one_that_is_killed_in_the_middle_of_a_store_goes_on_at_its_next_start(make_watched):
+    watched = make_watched(watch=False, proxied=True)
+    watched.watch_alone()
+    watched.write("a.safetensors")
+    watched.wait_stored("a.safetensors")
+    rule = watched.cluster.proxies[1].hold(r"^PUT /chunks/")
+    watched.write("b.safetensors", seed=2)
+    rule.wait_reached()
+    watched.process.kill()
+    rule.release()
+    watched.watch_alone()
+    stored = watched.wait_stored("a.safetensors", "b.safetensors")
+    watched.settle()
+    assert [len(stored[name]) for name in ("a.safetensors", "b.safetensors")] == [1, 1]
+
+
 def test_it_waits_for_the_api_and_goes_on_by_itself(make_watched):
     watched = make_watched(watch=False)
     watched.watch_alone()
