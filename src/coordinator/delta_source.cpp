@@ -138,7 +138,7 @@ class DeltaSearch {
                                                  std::size_t chunks_max) {
     auto const bytes_max = std::min(shard_list_bytes(chunks_max), limits::list_bytes_max);
     for (auto const holder : shard.holders) {
-      WorkerClient worker(services_.http, address_of(config_.workers[holder]), {});
+      WorkerClient worker(services_.http, address_of(config_.workers[holder]));
       auto fetched = co_await worker.get_list(list, bytes_max);
       if (fetched) co_return std::move(fetched).value();
     }

@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "base/test_folder.h"
 #include "format/safetensors_fixture.h"
 #include "format/test_key.h"
@@ -129,8 +130,7 @@ class DeltaSourceTest : public testing::Test {
                                  .end = planned.end,
                                  .tensors_count = planned.tensors_count,
                                  .list = digest});
-      holders_[shard].objects["/shardlists/" + digest.hex()].assign(
-          reinterpret_cast<char const*>(bytes.span().data()), bytes.span().size());
+      holders_[shard].objects["/shardlists/" + digest.hex()].assign(text_of(bytes));
       holders_[shard].refs.push_back({key_of(identity), manifest.generation,
                                       RefName{ShardIndex{static_cast<std::uint32_t>(shard)}},
                                       digest});

@@ -55,7 +55,7 @@ Awaitable<std::string> pin_checkpoint(Services& services, Config config, Checkpo
 Awaitable<std::string> undo_drain(Services& services, Config config, Rank rank) {
   co_await follow_moved_workers(services, config, LookUp::on_network, [](std::string) {});
   auto const& device = *find_worker(config, rank);
-  WorkerClient worker(services.http, address_of(device), {});
+  WorkerClient worker(services.http, address_of(device));
   auto outcome = Result<void>(ok());
   auto const health = co_await worker.health();
   if (health.has_error()) {

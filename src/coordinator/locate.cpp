@@ -20,7 +20,7 @@ Awaitable<Result<Manifest>> fetch_manifest(Services const& services, Config cons
   Result<Manifest> manifest = fail(ErrorKind::not_found, "no holder");
   for (auto const holder : generation.manifest_holders) {
     if (silent != nullptr && silent->contains(holder)) continue;
-    WorkerClient worker(services.http, address_of(config.workers[holder]), {});
+    WorkerClient worker(services.http, address_of(config.workers[holder]));
     manifest = co_await worker.get_manifest(generation.manifests.front());
     if (manifest.has_value()) break;
     bool const is_silent = manifest.error().kind == ErrorKind::unavailable;

@@ -25,7 +25,7 @@ Awaitable<void> tell_one(Services const& services, Config const& config, Member 
   if (member.health) {
     auto address = address_of(device);
     address.id = member.health->id;
-    WorkerClient worker(services.http, std::move(address), {});
+    WorkerClient worker(services.http, std::move(address));
     outcome = co_await put(worker, services, std::move(mark));
   }
   if (outcome.has_value()) {

@@ -216,7 +216,7 @@ Awaitable<Result<std::string>> Repair::empty(Config config, Rank rank, std::shar
   co_await follow_moved_workers(services_, config, LookUp::on_network, [](std::string) {});
   auto const index = static_cast<std::size_t>(find_worker(config, rank) - config.workers.data());
   auto const name = fmt::format("rank {} ({})", rank.value, config.workers[index].host);
-  WorkerClient worker(services_.http, address_of(config.workers[index]), {});
+  WorkerClient worker(services_.http, address_of(config.workers[index]));
   CO_TRY(co_await worker.health());
   CO_TRY(co_await worker.put_drain(true));
   job->add_line("  " + name + " is to be emptied: nothing more is put there");

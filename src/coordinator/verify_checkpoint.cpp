@@ -31,7 +31,7 @@ class CheckpointVerification : public Verification {
     }
     auto address = address_of(device);
     address.id = member.health->id;
-    WorkerClient worker(services_.http, std::move(address), {});
+    WorkerClient worker(services_.http, std::move(address));
     auto const key = CheckpointKey::parse(manifest_.identity).value();
     auto const page = co_await worker.proven_inventory(key, Reread::always);
     if (page.has_error()) {

@@ -10,6 +10,7 @@
 #include "net/parallel.h"
 
 namespace grove {
+
 WorkerWatch::WorkerWatch(Config const& config, Services& services)
     : config_path_(config.source), services_(services), tasks_(services.executor) {
   begin_counts(config);

@@ -70,7 +70,7 @@ Awaitable<Result<std::string>> ApiClient::put(std::string target, std::string_vi
   call.method = http::verb::put;
   call.target = std::move(target);
   call.content_type = "application/json";
-  call.body = std::as_bytes(std::span(json.data(), json.size()));
+  call.body = bytes_of(json);
   call.idle_timeout = reply_timeout;
   auto reply = co_await http_.call(api_, std::move(call));
   if (reply.has_error()) co_return no_api(reply.error());

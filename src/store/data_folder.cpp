@@ -53,8 +53,7 @@ Error damaged(fs::path const& path, std::string_view what) {
 }
 
 Result<Identity> parse_identity(fs::path const& path, std::span<std::byte const> bytes) {
-  auto const* const text = reinterpret_cast<char const*>(bytes.data());
-  auto const json = nlohmann::json::parse(text, text + bytes.size(), nullptr, false);
+  auto const json = nlohmann::json::parse(text_of(bytes), nullptr, false);
   if (!json.is_object()) return damaged(path, "it is not a JSON object");
   auto const number = [&](char const* key) -> std::optional<std::uint32_t> {
     auto const found = json.find(key);

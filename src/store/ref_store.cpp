@@ -432,8 +432,7 @@ Result<void> RefStore::put_expected(std::span<std::byte const> json) {
                 "cannot keep the list of what should exist: {} bytes are more than the {} allowed",
                 json.size(), limits::json_body_bytes_max);
   }
-  auto const* const text = reinterpret_cast<char const*>(json.data());
-  if (!nlohmann::json::accept(text, text + json.size())) {
+  if (!nlohmann::json::accept(text_of(json))) {
     return fail(ErrorKind::invalid,
                 "cannot keep the list of what should exist: it is not JSON; send a JSON document");
   }

@@ -152,7 +152,7 @@ class FakeWorker {
     TRY(auto const base_raw, raw_of_base(base, base_scratch));
     Buffer scratch;
     TRY(auto const rebuilt, decode_delta(delta, base_raw, digest, scratch));
-    return string_of(encode_chunk(rebuilt.raw, rebuilt.store_as).span());
+    return std::string(text_of(encode_chunk(rebuilt.raw, rebuilt.store_as)));
   }
   Result<std::string> delta_of(Digest const& digest, Digest const& base) {
     Buffer base_scratch;
@@ -164,7 +164,7 @@ class FakeWorker {
     if (raw.size() == base_raw.size()) {
       auto const delta =
           encode_delta(raw, base_raw, ValueType::unknown, header.codec, encoded.size());
-      if (delta) return string_of(delta->span());
+      if (delta) return std::string(text_of(*delta));
     }
     return refused("no delta of it would be smaller");
   }
@@ -179,13 +179,10 @@ class FakeWorker {
     ++deltas_refused_count;
     return fail(ErrorKind::conflict, "{}; it goes whole", why);
   }
-  static std::string string_of(std::span<std::byte const> bytes) {
-    return std::string(text_of(bytes));
-  }
 
   static Awaitable<Result<std::string>> pull_whole(WorkerClient& source, Digest digest) {
     CO_TRY(auto const got, co_await source.get_chunk(digest));
-    co_return string_of(got.span());
+    co_return std::string(text_of(got));
   }
   Awaitable<Result<std::string>> pull_delta(WorkerClient& source, Digest digest, Digest base) {
     CO_TRY(auto const delta, co_await source.get_delta(digest, base));

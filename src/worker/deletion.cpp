@@ -48,7 +48,7 @@ Awaitable<Result<std::vector<RefReport>>> ask_oneself(Holdings& holdings, LongCa
 Awaitable<Result<std::vector<RefReport>>> ask_other(Holdings& holdings, Question const& question,
                                                     DeletionWitness const& witness) {
   CO_TRY(co_await check_colleague(holdings, witness.address));
-  WorkerClient client(holdings.http, witness.address, {});
+  WorkerClient client(holdings.http, witness.address);
   CO_TRY(co_await check_answers(client));
   co_return co_await client.witness(question.ref.key, question.generation(),
                                     question.names(witness), question.coordinator);

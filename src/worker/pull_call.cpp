@@ -36,7 +36,7 @@ class PullCall {
   Awaitable<Result<std::string>> run(LongCall& call) {
     auto const absent = co_await absent_chunks(call);
     if (absent.empty()) co_return std::string{};
-    WorkerClient source(holdings_.http, request_.from, {});
+    WorkerClient source(holdings_.http, request_.from);
     auto const answers = co_await check_answers(source);
     if (!answers) {
       for (auto const& chunk : absent)
