@@ -17,10 +17,6 @@ from harness.waiting import wait_until
 SOON = 60  # seconds
 
 
-def newest(cluster: Cluster) -> dict:
-    return cluster.get("/checkpoints")["checkpoints"][0]["generations"][0]
-
-
 def stored(cluster: Cluster, name: str = "run1/step_1/model.safetensors") -> Path:
     path = write(cluster.ckpt_root / name, model(2, seed=1))
     lines = cluster.store(path)
@@ -48,8 +44,8 @@ def test_a_safe_checkpoint_says_that_its_file_may_go(make_cluster) -> None:
     cluster = make_cluster()
     path = stored(cluster)
     verdict = "safe: 2 of 2 verified copies on pi-1, pi-2, pi-3, pi-4: you may delete the local file"
-    assert newest(cluster)["verdict"] == verdict
-    assert abs(newest(cluster)["proven_ms"] / 1000 - time.time()) < 60
+    assert cluster.newest()["verdict"] == verdict
+    assert abs(cluster.newest()["proven_ms"] / 1000 - time.time()) < 60
     shown = status(cluster, path)
     assert (shown.returncode, shown.stdout) == (0, verdict + "\n")
     path.unlink()
@@ -75,7 +71,7 @@ def test_wait_ends_when_the_copies_are_made_again(make_cluster) -> None:
     cluster.workers[2].kill()
 
     def seen() -> dict | None:
-        row = newest(cluster)
+        row = cluster.newest()
         return row if row["safety"] == "at_risk" else None
     row = wait_until(seen, "the loss shows", SOON)
     assert row["verdict"].startswith("at risk: 1 of 2 copies; pi-2 does not answer"), row
@@ -95,11 +91,11 @@ def test_healing_is_said_while_copies_are_being_made(make_cluster) -> None:
     subprocess.run(["rm", "-rf", str(data)], check=True)
     rule = cluster.proxies[3].hold(r"^POST /pull")
     cluster.start_worker(3)
-    wait_until(lambda: newest(cluster)["safety"] == "healing", "it says so", SOON)
-    assert newest(cluster)["verdict"] == "healing: 1 of 2 copies; being made again on pi-3"
+    wait_until(lambda: cluster.newest()["safety"] == "healing", "it says so", SOON)
+    assert cluster.newest()["verdict"] == "healing: 1 of 2 copies; being made again on pi-3"
     rule.wait_reached(SOON)
     rule.drop()
-    wait_until(lambda: newest(cluster)["safety"] == "safe", "it is safe again", 2 * SOON)
+    wait_until(lambda: cluster.newest()["safety"] == "safe", "it is safe again", 2 * SOON)
 
 
 def test_lost_names_the_shards(make_cluster) -> None:
@@ -109,13 +105,13 @@ def test_lost_names_the_shards(make_cluster) -> None:
         cluster.workers[rank].kill()
         subprocess.run(["rm", "-rf", str(cluster.data(rank))], check=True)
         cluster.start_worker(rank)
-    assert newest(cluster)["verdict"] == "lost: shard 0 has no sound copy on any worker"
+    assert cluster.newest()["verdict"] == "lost: shard 0 has no sound copy on any worker"
     begun = time.monotonic()
     lost = status(cluster, path, "--wait")
     assert lost.returncode == 1 and lost.stdout.startswith("lost: shard 0 ")
     assert time.monotonic() - begun < 20
     cluster.workers[3].kill()
-    assert newest(cluster)["verdict"].startswith("out of reach: "), newest(cluster)
+    assert cluster.newest()["verdict"].startswith("out of reach: "), cluster.newest()
 
 
 def test_a_touched_file_is_stored_as_it_is(make_cluster) -> None:

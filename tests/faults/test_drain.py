@@ -144,7 +144,7 @@ def test_a_worker_taken_out_of_the_config_leaves_its_copies_to_others(make_clust
         return all(counts[str(shard)] == 2 for shard in range(4))
 
     wait_until(is_whole, "the three others have two copies of each shard, and no more", SOON)
-    wait_until(lambda: cluster.get("/checkpoints")["checkpoints"][0]["generations"][0]["safety"] == "safe",
+    wait_until(lambda: cluster.newest()["safety"] == "safe",
                "and the manifest", SOON)
 
 

@@ -37,10 +37,6 @@ def states(cluster: Cluster, rank: int, path: Path) -> set[str]:
     return {row["state"] for row in page["refs"]}
 
 
-def newest(cluster: Cluster) -> dict:
-    return cluster.get("/checkpoints")["checkpoints"][0]["generations"][0]
-
-
 def test_damage_is_found_on_schedule_and_mended_without_anybody_asking(make_cluster) -> None:
     cluster = make_cluster(scrub_every="4s")
     path = stored(cluster)
@@ -56,7 +52,7 @@ def test_damage_is_found_on_schedule_and_mended_without_anybody_asking(make_clus
         return all(name in files and files[name].read_bytes() == content for name, content in contents.items())
 
     wait_until(is_mended, "it is mended", MENDED_WITHIN)
-    wait_until(lambda: newest(cluster)["safety"] == "safe", "it is safe again", MENDED_WITHIN)
+    wait_until(lambda: cluster.newest()["safety"] == "safe", "it is safe again", MENDED_WITHIN)
     assert states(cluster, 2, path) == {"ok"}
 
 
@@ -65,7 +61,7 @@ def test_damage_shows_at_once_in_every_verdict(make_cluster) -> None:
     path = stored(cluster)
     flip(next(iter(cluster.chunk_files(2).values())))
     wait_until(lambda: "damaged" in states(cluster, 2, path), "the worker says so", MENDED_WITHIN)
-    assert newest(cluster)["verdict"].startswith("at risk: 1 of 2 copies; damaged on pi-2"), newest(cluster)
+    assert cluster.newest()["verdict"].startswith("at risk: 1 of 2 copies; damaged on pi-2"), cluster.newest()
     assert "damaged on pi-2" in cluster.run("status").stdout
 
 
@@ -111,7 +107,7 @@ def test_damage_met_in_a_gather_is_told_and_mended(make_cluster) -> None:
     assert "  ✗ rank 2 (pi-2) has damaged chunks: another copy is taken, and theirs mended" in lines
     assert re.search(r'^smoltorrent_gather_damaged_chunks_total\{rank="2"\} [1-9]', cluster.text("/metrics"),
                      re.MULTILINE)
-    wait_until(lambda: newest(cluster)["safety"] == "safe" and len(list(
+    wait_until(lambda: cluster.newest()["safety"] == "safe" and len(list(
         (cluster.data(2) / "quarantine").iterdir())) > 0, "it is mended", 2 * MENDED_WITHIN)
     cluster.workers[1].kill()
     cluster.workers[3].kill()

@@ -150,6 +150,10 @@ class Cluster:
         answer.raise_for_status()
         return answer.json()
 
+    def newest(self) -> dict:
+        """What is said of the newest generation, where there is one checkpoint."""
+        return self.get("/checkpoints")["checkpoints"][0]["generations"][0]
+
     def text(self, path: str) -> str:
         answer = http.get(self.url + path, timeout=30)
         answer.raise_for_status()
